@@ -1,0 +1,89 @@
+"""Answers before they go out: status, headers and a body in pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fullstory_emulator.faults import LOGIN_PAGE, Fault
+
+# API: https://developer.fullstory.com/server/users/list-users/ documents these for v2 endpoints
+ERRORS = {
+    400: ("required_field", "required parameter is missing or malformed"),
+    401: ("unauthorized", "access is unauthorized"),
+    403: ("forbidden", "insufficient permissions"),
+    404: ("resource_not_found", "Requested resource does not exist"),
+    429: ("too_many_requests", "Too many requests. Client has exceeded the rate limit for this endpoint."),
+    500: ("server_error", "Server error was encountered"),
+}
+
+
+@dataclass
+class Answer:
+    """What is about to be sent; `length` is None while the size of the body is not known."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Iterable[bytes] = ()
+    length: int | None = 0
+
+
+def whole(body: bytes, content_type: str, status: int = 200) -> Answer:
+    """An answer whose body is at hand."""
+    return Answer(status, {"Content-Type": content_type}, (body,), len(body))
+
+
+def text(body: str, status: int = 200) -> Answer:
+    """An answer in plain text."""
+    return whole(body.encode(), "text/plain; charset=utf-8", status)
+
+
+def document(value: Any, status: int = 200) -> Answer:
+    """An answer in JSON."""
+    return whole(json.dumps(value, separators=(",", ":")).encode(), "application/json", status)
+
+
+def error(status: int, message: str | None = None) -> Answer:
+    """`{"message": …, "code": …}`, or plain text for a status that Fullstory does not document."""
+    if status not in ERRORS:
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = "Unknown"
+        return text(message or phrase, status)
+    code, usual = ERRORS[status]
+    return document({"message": message or usual, "code": code}, status)
+
+
+def too_many(seconds: int) -> Answer:
+    """429 as the export endpoints say it.
+
+    API: https://developer.fullstory.com/server/v1/exports/get-event-export/
+    """
+    answer = text(ERRORS[429][1], 429)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+def replacement(fault: Fault) -> Answer:
+    """What a fault that replaces the usual answer puts in its place."""
+    if fault.redirect is not None:
+        answer = text("Found", fault.status or 302)
+        answer.headers["Location"] = fault.redirect
+    elif fault.raw is not None:
+        answer = whole(fault.raw, "application/octet-stream", fault.status or 200)
+    elif fault.html:
+        answer = whole(LOGIN_PAGE, "text/html; charset=utf-8", fault.status or 200)
+    elif fault.empty:
+        answer = whole(b"", "application/octet-stream", fault.status or 200)
+    elif fault.body is not None or (fault.status or 200) < 400:
+        body = fault.body or b""
+        answer = whole(
+            body.encode() if isinstance(body, str) else body, "text/plain; charset=utf-8", fault.status or 200
+        )
+    else:
+        answer = error(fault.status or 500)
+    return answer

@@ -1,0 +1,149 @@
+"""Faults: what goes wrong with an answer, said per path and per number of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+TRAILER = 8  # bytes at the end of a gzip file: CRC-32 and length of the text, four each
+
+LOGIN_PAGE = b"""<!DOCTYPE html>
+<html><head><title>Log in</title></head><body><h1>Log in to continue</h1><form method="post"></form></body></html>
+"""
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong, with the requests it applies to.
+
+    The faults of an emulator are asked in order and the first that applies to a request is used, alone; the ones after
+    it do not count that request. Most members can be combined within one fault.
+
+    Args:
+        path: the path it applies to; None: any.
+        times: for how many requests; None: for ever.
+        skip: how many matching requests pass unharmed before.
+        match: query members that must have exactly these values, e.g. `{"id": "170000640048"}`.
+        status: answer with this status instead.
+        headers: added to the answer, replacing those of the same name; None takes one away.
+        body: of the answer instead of the usual one; text is sent as UTF-8.
+        raw: 200 with exactly these bytes.
+        html: 200 with a login page, as a proxy would do.
+        empty: 200 with zero bytes.
+        redirect: 302 to this URL.
+        delay: seconds before anything is sent.
+        cut_at: the connection is closed after that many bytes of the body, though more were announced.
+        reset: as *cut_at* (0 unless given), but hard, by TCP reset; without *cut_at* not even a status line is sent.
+        truncate_at: a body of only that many bytes, and a Content-Length that agrees.
+        stall_after: nothing more is sent for *stall_for* seconds after that many bytes; then the rest is.
+        drip: the body is sent this slowly, in bytes per second.
+        corrupt_at: the byte of the body at this offset is flipped; negative: counted from the end, when the length is
+            known.
+        wrong_crc, wrong_length: the checksum or the length at the end of the gzip file is wrong.
+        drop_bracket: the JSON array of a bundle lacks its end.
+        ignore_availability: bundles are listed and served before their time.
+    """
+
+    path: str | None = None
+    times: int | None = field(default=1, kw_only=True)
+    skip: int = field(default=0, kw_only=True)
+    match: Mapping[str, str] | None = field(default=None, kw_only=True)
+    status: int | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str | None] | None = field(default=None, kw_only=True)
+    body: str | bytes | None = field(default=None, kw_only=True)
+    raw: bytes | None = field(default=None, kw_only=True)
+    html: bool = field(default=False, kw_only=True)
+    empty: bool = field(default=False, kw_only=True)
+    redirect: str | None = field(default=None, kw_only=True)
+    delay: float = field(default=0.0, kw_only=True)  # seconds
+    cut_at: int | None = field(default=None, kw_only=True)
+    reset: bool = field(default=False, kw_only=True)
+    truncate_at: int | None = field(default=None, kw_only=True)
+    stall_after: int | None = field(default=None, kw_only=True)
+    stall_for: float = field(default=60.0, kw_only=True)  # seconds
+    drip: float | None = field(default=None, kw_only=True)  # bytes per second
+    corrupt_at: int | None = field(default=None, kw_only=True)
+    wrong_crc: bool = field(default=False, kw_only=True)
+    wrong_length: bool = field(default=False, kw_only=True)
+    drop_bracket: bool = field(default=False, kw_only=True)
+    ignore_availability: bool = field(default=False, kw_only=True)
+    passed: int = field(default=0, init=False)  # matching requests that *skip* let through
+    used: int = field(default=0, init=False)  # requests it was applied to
+
+    def applies(self, path: str, query: Mapping[str, str]) -> bool:
+        """Whether this request is hit; counts it."""
+        if self.path is not None and self.path != path:
+            return False
+        if self.match and any(query.get(name) != value for name, value in self.match.items()):
+            return False
+        if self.times is not None and self.used >= self.times:
+            return False
+        if self.passed < self.skip:
+            self.passed += 1
+            return False
+        self.used += 1
+        return True
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the usual answer is not even made."""
+        return (
+            self.status is not None
+            or self.body is not None
+            or self.raw is not None
+            or self.html
+            or self.empty
+            or self.redirect is not None
+            or (self.reset and self.cut_at is None)
+        )
+
+
+HARMLESS = Fault(times=None)
+
+
+def without_bracket(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of an array without its last closing bracket and what follows it."""
+    last = b""
+    for piece in pieces:
+        # the bracket may be followed by white space: it is never further from the end than the last two pieces
+        if b"]" in piece:
+            yield last
+            last = piece
+        else:
+            last += piece
+    yield last.rpartition(b"]")[0] if b"]" in last else last
+
+
+def with_wrong_trailer(pieces: Iterable[bytes], *, crc: bool, length: bool) -> Iterator[bytes]:
+    """The same gzip file with a wrong checksum, a wrong length, or both."""
+    held = b""
+    for piece in pieces:
+        held += piece
+        if len(held) > TRAILER:
+            yield held[:-TRAILER]
+            held = held[-TRAILER:]
+    trailer = bytearray(held)
+    if crc:
+        trailer[0] ^= 0xFF
+    if length:
+        trailer[4] ^= 0xFF
+    yield bytes(trailer)
+
+
+def flipped(pieces: Iterable[bytes], at: int) -> Iterator[bytes]:
+    """The same bytes, with all bits of the one at this offset turned over."""
+    for piece in pieces:
+        if 0 <= at < len(piece):
+            yield piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :]
+        else:
+            yield piece
+        at -= len(piece)
+
+
+def shortened(pieces: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """The first *length* bytes."""
+    for piece in pieces:
+        yield piece[:length]
+        length -= len(piece)
+        if length <= 0:
+            return

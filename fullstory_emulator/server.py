@@ -1,0 +1,479 @@
+"""The emulator: an HTTP server on a thread of its own that answers as Fullstory's server API does.
+
+What it must do is documented or was seen in practice; where both are silent the choices are listed in README.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from aiohttp import web
+
+from fullstory_emulator import answers, control
+from fullstory_emulator.answers import Answer
+from fullstory_emulator.bundles import Bundle, Event, compress
+from fullstory_emulator.faults import HARMLESS, Fault, flipped, shortened, with_wrong_trailer, without_bracket
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from fullstory_emulator.visitors import Account
+
+Encoding = Literal["file", "transport", "plain", "double"]
+MemberStyle = Literal["numbers", "strings", "lower", "capital_strings"]
+
+DEMO_KEY = "demo-key-not-secret"
+DELAY = 86400  # seconds after its end until a bundle is available
+PAGE_SIZE = 20  # bundles in one answer of export/list
+FAST = 1  # compression level of bundles made while they are sent
+SMALL = 6  # compression level of all others
+TICK = 0.05  # seconds; how often a wait looks whether the client is still there
+SERVER = "fullstory_emulator"  # as the header says
+ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
+
+# A higher level may do all a lower one may. API: https://developer.fullstory.com/server/v2/authentication/
+LEVELS = {"USER": 1, "STANDARD": 1, "ARCHITECT": 2, "ADMIN": 3}
+ANY_KEY, ARCHITECT = 0, 2
+
+
+@dataclass
+class Request:
+    """One request the emulator received; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    at: float  # time.monotonic() at its arrival
+    status: int | None = None  # None: not answered (yet)
+
+
+class Emulator:
+    """A stand-in for both hosts of the Fullstory server API, on one port of the loopback interface.
+
+    Every public attribute may be set at any time, also while requests are served.
+
+    Args:
+        api_key: what has to follow `Authorization: Basic `, verbatim.
+        role: of the key, `USER` (= Standard), `ARCHITECT`, `ADMIN` or any other of `GET /me`.
+        now: Unix seconds the emulator believes it is, standing still; None: the real time.
+        bundles: the content; see also `Emulator.generated` and `sample_bundles`.
+        delay: seconds after its end until a bundle is available.
+        page_size: bundles in one answer of the list.
+        rate_limit: downloads, and the seconds in which no more than these are answered; None: no limit.
+        member_style: how the list spells and types its members: `numbers` (`"Id": 1`), `strings` (`"id": "1"`), `lower`
+            (`"id": 1`), `capital_strings` (`"Id": "1"`).
+        encoding: how compression shows up: `file` (gzip bytes as `application/gzip`), `transport` (JSON with
+            `Content-Encoding: gzip`, if the client accepts it), `plain` (not at all), `double` (a gzip file sent with
+            `Content-Encoding: gzip`).
+        chunked: no answer carries a Content-Length.
+        faults: what goes wrong, see `Fault`.
+        remake: called as `remake(bundle, nth)` for the nth download of a bundle, counted from 1; returns what is served
+            instead, or None for the bundle as it is.
+        account: makes bundles when they are asked for; replaced by setting `bundles`.
+        host, port: where to listen; port 0: any free one.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = DEMO_KEY,
+        role: str = "ARCHITECT",
+        now: float | None = None,
+        bundles: Iterable[Bundle] = (),
+        delay: float = DELAY,
+        page_size: int = PAGE_SIZE,
+        rate_limit: tuple[int, float] | None = None,
+        member_style: MemberStyle = "numbers",
+        encoding: Encoding = "file",
+        chunked: bool = False,
+        faults: Iterable[Fault] = (),
+        remake: Callable[[Bundle, int], Bundle | None] | None = None,
+        account: Account | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.api_key = api_key
+        self.role = role
+        self.delay = delay
+        self.page_size = page_size
+        self.rate_limit = rate_limit
+        self.member_style: MemberStyle = member_style
+        self.encoding: Encoding = encoding
+        self.chunked = chunked
+        self.faults: list[Fault] = list(faults)
+        self.remake = remake
+        self.requests: list[Request] = []
+        self.host = host
+        self.port = port  # the real one once started
+        self._now = now
+        self._passed = 0.0  # seconds that `advance` let pass
+        self._bundles: list[Bundle] = list(bundles)
+        self._account = account
+        self._downloads: Counter[int] = Counter()  # by bundle id
+        self._answered: list[float] = []  # when downloads were answered, for the rate limit
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._workers: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def generated(
+        cls,
+        *,
+        seed: int = 1,
+        days: float = 3,
+        bundle_hours: float = 24,
+        events_per_bundle: int = 1000,
+        visitors: int = 200,
+        custom_vars_per_event: int | None = None,
+        custom_var_names: Sequence[str] = (),
+        dirty: bool = True,
+        prepared: bool = False,
+        now: float | None = None,
+        delay: float = DELAY,
+        **options: Any,
+    ) -> Emulator:
+        """An emulator of an invented account: bundles of *bundle_hours* that end with the newest available one.
+
+        What is in a bundle depends on *seed* and its start alone. As the clock goes on, new bundles appear. Arguments
+        as in `Account`; *options* as in `Emulator`.
+        """
+        from fullstory_emulator.visitors import Account  # only needed here, and not free to import
+
+        account = Account(
+            seed=seed,
+            first=(time.time() if now is None else now) - delay - days * 86400,
+            bundle_hours=bundle_hours,
+            events_per_bundle=events_per_bundle,
+            visitors=visitors,
+            custom_vars_per_event=custom_vars_per_event,
+            custom_var_names=custom_var_names,
+            dirty=dirty,
+            prepared=prepared,
+        )
+        return cls(account=account, now=now, delay=delay, **options)
+
+    # --- what it believes ---
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, for both API hosts."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def now(self) -> int:
+        """Unix seconds the emulator believes it is; set to None for the real time."""
+        return int((time.time() if self._now is None else self._now) + self._passed)
+
+    @now.setter
+    def now(self, moment: float | None) -> None:
+        self._now = moment
+        self._passed = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once: for the availability of bundles, and for the rate limit."""
+        self._passed += seconds
+        self._answered = [moment - seconds for moment in self._answered]
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """All bundles, available or not. Of a generated account: those that have ended by now."""
+        return self._bundles if self._account is None else self._account.bundles(self.now)
+
+    @bundles.setter
+    def bundles(self, bundles: Iterable[Bundle]) -> None:
+        self._bundles = list(bundles)
+        self._account = None
+
+    def listed(self, start: float = 0) -> list[Bundle]:
+        """The available bundles that end after *start*, oldest end first: what paging through the list brings."""
+        return self._listed(start, HARMLESS)
+
+    def events(self) -> Iterator[Event]:
+        """All events of all bundles listed now, in the order of the bundles."""
+        for bundle in self.listed():
+            yield from bundle.read_events()
+
+    def count(self, path: str) -> int:
+        """How many requests to this path arrived."""
+        return sum(request.path == path for request in self.requests)
+
+    # --- starting and stopping ---
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Listen, on a thread of its own.
+
+        Raises:
+            OSError: the port is taken, or not allowed.
+        """
+        if self._thread is not None:
+            raise RuntimeError("The emulator is running already.")
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.create_server((self.host, self.port), family=family, backlog=128)
+        self.port = listener.getsockname()[1]
+        ready = threading.Event()
+        self._workers = ThreadPoolExecutor(8, thread_name_prefix="fullstory-emulator")
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(self._serve(listener, ready),), name="fullstory-emulator", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and drop open connections. Does nothing if not started."""
+        if self._thread is None or self._loop is None or self._stopping is None or self._workers is None:
+            return
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._workers.shutdown(wait=False)
+        self._thread = None
+
+    async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=TICK)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        ready.set()
+        await self._stopping.wait()
+        await runner.cleanup()
+
+    # --- one request ---
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        query = dict(request.query)
+        if request.method == "POST" and path.startswith("/api/v1/export/"):
+            # the export endpoints also take their parameters as a JSON object
+            # API: https://help.fullstory.com/hc/en-us/articles/360020624194
+            with suppress(ValueError, AttributeError):
+                query.update({name: str(value) for name, value in json.loads(await request.content.read()).items()})
+        if path == control.PREFIX or path.startswith(control.PREFIX + "/"):
+            # read from the stream: request.read() refuses more than a megabyte
+            answer = control.answer(self, request.method, path, await request.content.read())
+            return await self._send(request, answer, HARMLESS)
+
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        record = Request(request.method, path, query, headers, time.monotonic())
+        self.requests.append(record)
+        fault = next((fault for fault in list(self.faults) if fault.applies(path, query)), HARMLESS)
+        with suppress(ConnectionError):
+            await self._wait(request, fault.delay)
+        if fault.reset and fault.cut_at is None:
+            _reset(request)
+            return web.Response()
+        answer = answers.replacement(fault) if fault.replaces else await self._answer(record, fault)
+        for name, value in (fault.headers or {}).items():
+            for known in [known for known in answer.headers if known.lower() == name.lower()]:
+                del answer.headers[known]
+            if value is not None:
+                answer.headers[name] = value
+        record.status = answer.status
+        return await self._send(request, answer, fault)
+
+    async def _answer(self, request: Request, fault: Fault) -> Answer:
+        if request.path not in (ME, LIST, GET):
+            return answers.error(404)
+        if request.headers.get("authorization") != f"Basic {self.api_key}":
+            return answers.error(401)
+        level = ANY_KEY if request.path == ME else ARCHITECT
+        if LEVELS.get(self.role, 0) < level:
+            return answers.error(403)
+        if request.method != "GET" and not (request.method == "POST" and request.path != ME):
+            return answers.error(405)
+        if request.path == ME:
+            return self._me()
+        if request.path == LIST:
+            return self._export_list(request.query, fault)
+        return await self._export_get(request, fault)
+
+    def _me(self) -> Answer:
+        """API: https://developer.fullstory.com/server/v1/authentication/me/"""
+        role = "USER" if self.role == "STANDARD" else self.role
+        return answers.document({"orgId": "o-DEMO-na1", "email": "owner@example.com", "role": role})
+
+    def _listed(self, start: float, fault: Fault) -> list[Bundle]:
+        now = self.now
+        return sorted(
+            (
+                bundle
+                for bundle in self.bundles
+                if bundle.stop > start and (fault.ignore_availability or bundle.stop + self.delay <= now)
+            ),
+            key=lambda bundle: bundle.stop,
+        )
+
+    def _export_list(self, query: dict[str, str], fault: Fault) -> Answer:
+        """API: https://developer.fullstory.com/server/v1/exports/list-event-exports/"""
+        text = query.get("start", "0")
+        if not re.fullmatch("-?[0-9]+", text):
+            return answers.error(400, "start must be a whole number of seconds")
+        bundles = self._listed(int(text), fault)[: self.page_size]
+        return answers.document({"exports": [self._members(bundle) for bundle in bundles]})
+
+    def _members(self, bundle: Bundle) -> dict[str, Any]:
+        # the reference's schema says lower-case strings, its example and all known clients say capitalised numbers
+        members: dict[str, Any] = {"Start": bundle.start, "Stop": bundle.stop, "Id": bundle.id}
+        if self.member_style in ("strings", "lower"):
+            members = {name.lower(): value for name, value in members.items()}
+        if self.member_style in ("strings", "capital_strings"):
+            members = {name: str(value) for name, value in members.items()}
+        return members
+
+    async def _export_get(self, request: Request, fault: Fault) -> Answer:
+        """API: https://developer.fullstory.com/server/v1/exports/get-event-export/"""
+        seconds = self._seconds_left()
+        if seconds is not None:
+            return answers.too_many(seconds)
+        self._answered.append(time.monotonic())
+        text = request.query.get("id", "")
+        if not re.fullmatch("[0-9]+", text):
+            return answers.error(400, "id must be a whole number")
+        found = next((bundle for bundle in self._listed(-math.inf, fault) if bundle.id == int(text)), None)
+        if found is None:
+            return answers.error(404)
+        self._downloads[found.id] += 1
+        nth = self._downloads[found.id]
+        bundle = (self.remake(found, nth) if self.remake else None) or found.version(nth)
+        accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
+        # on a worker, as a prepared block may have to be made first
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._workers, _file, bundle, self.encoding, accepts_gzip, fault)
+        if answer.length is None and not bundle.is_streamed:
+            # in memory anyway, so it can be made as a whole and its length be said
+            body = await loop.run_in_executor(self._workers, b"".join, answer.body)
+            answer.body, answer.length = (body,), len(body)
+        return answer
+
+    def _seconds_left(self) -> int | None:
+        """Whole seconds until the next download is allowed; None: it is now."""
+        if self.rate_limit is None:
+            return None
+        most, window = self.rate_limit
+        now = time.monotonic()
+        self._answered = [moment for moment in self._answered if moment > now - window]
+        if len(self._answered) < most:
+            return None
+        return max(1, math.ceil(self._answered[-most] + window - now))
+
+    # --- onto the wire ---
+
+    async def _send(self, request: web.BaseRequest, answer: Answer, fault: Fault) -> web.StreamResponse:
+        if fault.corrupt_at is not None:
+            at = fault.corrupt_at + (answer.length or 0) if fault.corrupt_at < 0 else fault.corrupt_at
+            answer.body = flipped(answer.body, at)
+        if fault.truncate_at is not None:
+            answer.body = shortened(answer.body, fault.truncate_at)
+            answer.length = None if answer.length is None else min(answer.length, fault.truncate_at)
+        response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
+        if answer.length is not None and not self.chunked:
+            response.content_length = answer.length
+        elif request.version >= (1, 1):
+            response.enable_chunked_encoding()
+        else:
+            response.force_close()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            await self._send_body(request, response, iter(answer.body), fault)
+        return response
+
+    async def _send_body(
+        self, request: web.BaseRequest, response: web.StreamResponse, pieces: Iterator[bytes], fault: Fault
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if fault.cut_at is not None or fault.stall_after is not None or fault.drip:
+            await response.write(b"")  # the head goes out at once, whatever becomes of the body
+        sent = 0
+        while (piece := await loop.run_in_executor(self._workers, next, pieces, None)) is not None:
+            while piece:
+                most = len(piece)
+                if fault.drip:
+                    most = max(1, int(fault.drip * TICK))
+                if fault.stall_after is not None and sent < fault.stall_after:
+                    most = min(most, fault.stall_after - sent)
+                if fault.cut_at is not None:
+                    most = min(most, fault.cut_at - sent)
+                if most > 0:
+                    await response.write(piece[:most])
+                    sent += most
+                    piece = piece[most:]
+                if sent == fault.cut_at:
+                    _reset(request) if fault.reset else _close(request)
+                    return
+                if sent == fault.stall_after:
+                    await self._wait(request, fault.stall_for)
+                if fault.drip:
+                    await self._wait(request, most / fault.drip)
+
+    async def _wait(self, request: web.BaseRequest, seconds: float) -> None:
+        """Do nothing for so long, or until the connection is gone, which stopping sees to, too."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError
+            await asyncio.sleep(min(left, TICK))
+
+
+def _close(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _reset(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        # closing with a linger time of zero is what makes the kernel send RST instead of FIN
+        request.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        request.transport.abort()
+
+
+def _file(bundle: Bundle, encoding: Encoding, accepts_gzip: bool, fault: Fault) -> Answer:
+    """The answer that brings a bundle; its length is None where only making it would tell."""
+    if encoding == "transport" and not accepts_gzip:
+        encoding = "plain"  # as clients without gzip see it
+    source = None if fault.drop_bracket else bundle.source
+    text = without_bracket(bundle.read_text()) if fault.drop_bracket else bundle.read_text()
+    headers = {"Content-Type": "application/json", "Content-Disposition": "attachment; filename=DataExport.json"}
+    if encoding == "plain":
+        return Answer(200, headers, text, source.length if source else None)
+
+    if source is not None:
+        body, length = source.read_gzip(), source.gzip_length
+    else:
+        body, length = compress(text, FAST if bundle.is_streamed else SMALL), None
+    if fault.wrong_crc or fault.wrong_length:
+        body = with_wrong_trailer(body, crc=fault.wrong_crc, length=fault.wrong_length)
+    if encoding in ("file", "double"):
+        headers["Content-Type"] = "application/gzip"
+        headers["Content-Disposition"] = 'attachment; filename="DataExport.json.gz"'
+    if encoding == "double":
+        body, length = compress(body, FAST), None
+    if encoding in ("transport", "double"):
+        headers["Content-Encoding"] = "gzip"
+    return Answer(200, headers, body, length)

@@ -1,0 +1,231 @@
+"""Everything that can go wrong on the wire, as a client sees it."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from fullstory_emulator import Bundle, Emulator, Fault
+
+ME, GET = "/me", "/api/v1/export/get"
+BUNDLE = Bundle(1_700_006_400, 1_700_092_800, [{"EventType": "click", "n": n} for n in range(100)])
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(bundles=[BUNDLE]) as emulator:
+        yield emulator
+
+
+def download(emulator: Emulator, path: str = GET, **options: Any) -> requests.Response:
+    options = {"timeout": 5, "allow_redirects": False, **options}
+    headers = {"Authorization": f"Basic {emulator.api_key}"}
+    return requests.get(emulator.url + path, params={"id": BUNDLE.id}, headers=headers, **options)
+
+
+def body_of(emulator: Emulator) -> bytes:
+    return download(emulator).content
+
+
+def is_whole(body: bytes) -> bool:
+    return len(json.loads(gzip.decompress(body))) == 100
+
+
+def test_a_fault_is_used_as_often_as_told_and_then_gone(emulator: Emulator) -> None:
+    """One bad answer and then a good one is what retries are tested with."""
+    emulator.faults = [Fault(GET, status=500), Fault(GET, times=2, status=502)]
+    assert [500, 502, 502, 200] == [download(emulator).status_code for _ in range(4)]
+
+    emulator.faults = [Fault(GET, times=None, status=503)]
+    assert {503} == {download(emulator).status_code for _ in range(5)}
+
+
+def test_a_fault_hits_only_the_requests_it_names(emulator: Emulator) -> None:
+    """Path, query and number of the request choose."""
+    emulator.faults = [
+        Fault(GET, status=500, match={"id": "1"}),
+        Fault(GET, status=502, skip=2),
+        Fault(ME, status=504),
+    ]
+    assert [200, 200, 502, 200] == [download(emulator).status_code for _ in range(4)]
+    assert [504, 200] == [download(emulator, ME).status_code for _ in range(2)]
+    assert [0, 1, 1] == [fault.used for fault in emulator.faults]
+
+    emulator.faults = [Fault(GET, status=500, match={"id": str(BUNDLE.id)}), Fault(None, status=503)]
+    assert [503, 500, 200] == [download(emulator, path).status_code for path in (ME, GET, GET)]
+
+
+def test_the_first_fault_that_applies_is_used_alone(emulator: Emulator) -> None:
+    """A list of faults is a script, one request after the other."""
+    emulator.faults = [Fault(GET, status=500), Fault(GET, status=502, skip=1)]
+    assert [500, 200, 502, 200] == [download(emulator).status_code for _ in range(4)]
+
+
+def test_a_status_comes_with_headers_and_body(emulator: Emulator) -> None:
+    """429 and 503 carry Retry-After, and a proxy's page is not JSON."""
+    emulator.faults = [Fault(GET, status=503, headers={"Retry-After": "7"}, body="<h1>Busy</h1>")]
+    response = download(emulator)
+    assert (503, "7", "<h1>Busy</h1>") == (response.status_code, response.headers["Retry-After"], response.text)
+
+
+def test_headers_alone_change_the_usual_answer(emulator: Emulator) -> None:
+    """A wrong content type must not mislead a client that looks at the bytes."""
+    emulator.faults = [Fault(GET, headers={"content-type": "text/plain", "Content-Disposition": None})]
+    response = download(emulator)
+    assert "text/plain" == response.headers["Content-Type"]
+    assert "Content-Disposition" not in response.headers
+    assert is_whole(response.content)
+
+
+def test_answers_can_be_replaced(emulator: Emulator) -> None:
+    """A login page, nothing at all, given bytes, a redirection: none of them is a bundle."""
+    emulator.faults = [
+        Fault(GET, html=True),
+        Fault(GET, empty=True),
+        Fault(GET, raw=b"\x1f\x8bnonsense"),
+        Fault(GET, redirect="http://127.0.0.1:9/elsewhere"),
+    ]
+    page = download(emulator)
+    assert 200 == page.status_code
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "Log in" in page.text
+    nothing = download(emulator)
+    assert (200, b"") == (nothing.status_code, nothing.content)
+    assert b"\x1f\x8bnonsense" == download(emulator).content
+    elsewhere = download(emulator)
+    assert (302, "http://127.0.0.1:9/elsewhere") == (elsewhere.status_code, elsewhere.headers["Location"])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("cut_at", [0, 10])
+def test_a_cut_connection_ends_in_the_middle(emulator: Emulator, chunked: bool, cut_at: int) -> None:
+    """The client gets exactly so many bytes, and can know that some are missing."""
+    emulator.chunked = chunked
+    emulator.faults = [Fault(GET, cut_at=cut_at)]
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=5)
+    connection.request("GET", f"{GET}?id={BUNDLE.id}", headers={"Authorization": f"Basic {emulator.api_key}"})
+    response = connection.getresponse()
+
+    assert 200 == response.status
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        response.read()
+    if not chunked:  # with chunks the standard client forgets what it had
+        assert cut_at == len(caught.value.partial)
+    connection.close()
+    assert is_whole(body_of(emulator))
+
+
+def test_a_reset_leaves_no_answer(emulator: Emulator) -> None:
+    """The hard way to lose a connection: before the status line, or within the body."""
+    emulator.faults = [Fault(GET, reset=True), Fault(GET, reset=True, cut_at=10)]
+    with pytest.raises(requests.ConnectionError, match="reset"):
+        download(emulator)
+    assert emulator.requests[-1].status is None
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError), match="reset"):
+        download(emulator)
+    assert 200 == emulator.requests[-1].status
+
+
+def test_a_truncated_body_looks_complete(emulator: Emulator) -> None:
+    """Content-Length agrees with the short body, so only the content tells."""
+    emulator.faults = [Fault(GET, truncate_at=30)]
+    response = download(emulator)
+    assert "30" == response.headers["Content-Length"]
+    assert 30 == len(response.content)
+    with pytest.raises(EOFError):
+        gzip.decompress(response.content)
+
+
+def test_one_byte_can_be_flipped(emulator: Emulator) -> None:
+    """Exactly one, at the given offset, from either end."""
+    good = body_of(emulator)
+    for at in (20, -3):
+        emulator.faults = [Fault(GET, corrupt_at=at)]
+        bad = body_of(emulator)
+        assert [at % len(good)] == [n for n in range(len(good)) if good[n] != bad[n]]
+        with pytest.raises((OSError, zlib.error)):
+            gzip.decompress(bad)
+
+
+@pytest.mark.parametrize("encoding", ["file", "transport", "double"])
+@pytest.mark.parametrize(("fault", "message"), [("wrong_crc", "CRC"), ("wrong_length", "length")])
+def test_the_gzip_trailer_can_be_wrong(emulator: Emulator, encoding: Any, fault: str, message: str) -> None:
+    """All events are there; only the checksum or the length says that something is not right."""
+    emulator.encoding = encoding
+    emulator.faults = [Fault(GET, wrong_crc=fault == "wrong_crc", wrong_length=fault == "wrong_length")]
+    with download(emulator, stream=True) as response:
+        body = response.raw.read(decode_content=False)
+    if encoding == "double":
+        body = gzip.decompress(body)
+    assert is_whole(body[:-8] + gzip_trailer(BUNDLE))
+    with pytest.raises(gzip.BadGzipFile, match=message):
+        gzip.decompress(body)
+
+
+def gzip_trailer(bundle: Bundle) -> bytes:
+    text = b"".join(bundle.read_text())
+    return zlib.crc32(text).to_bytes(4, "little") + len(text).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("encoding", ["file", "plain"])
+def test_the_closing_bracket_can_be_missing(emulator: Emulator, encoding: Any) -> None:
+    """A complete gzip file may hold incomplete JSON."""
+    emulator.encoding = encoding
+    emulator.faults = [Fault(GET, drop_bracket=True)]
+    body = body_of(emulator)
+    text = gzip.decompress(body) if encoding == "file" else body
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(text)
+    assert 100 == len(json.loads(text + b"]"))
+
+
+def test_an_answer_can_be_late(emulator: Emulator) -> None:
+    """A client's timeout for the first byte has to be reached."""
+    emulator.faults = [Fault(GET, delay=0.4), Fault(GET, delay=5)]
+    begin = time.monotonic()
+    assert is_whole(body_of(emulator))
+    assert time.monotonic() - begin >= 0.4
+    with pytest.raises(requests.ReadTimeout):
+        download(emulator, timeout=0.2)
+
+
+def test_a_body_can_stall(emulator: Emulator) -> None:
+    """Silence within the body: some clients wait for ever; after it the rest arrives."""
+    emulator.faults = [Fault(GET, stall_after=10, stall_for=0.3), Fault(GET, stall_after=10)]
+    begin = time.monotonic()
+    assert is_whole(body_of(emulator))
+    assert time.monotonic() - begin >= 0.3
+    with pytest.raises(requests.ConnectionError, match="timed out"):
+        download(emulator, timeout=0.2)
+
+
+def test_a_body_can_drip(emulator: Emulator) -> None:
+    """A slow line: every byte arrives, in its time."""
+    size = len(body_of(emulator))
+    emulator.faults = [Fault(GET, drip=size / 0.4)]
+    begin = time.monotonic()
+    assert is_whole(body_of(emulator))
+    assert 0.3 <= time.monotonic() - begin < 3
+
+
+def test_stopping_does_not_wait_for_a_stalled_client() -> None:
+    """A test that forgot a stalled connection must not hang at its end."""
+    with Emulator(bundles=[BUNDLE], faults=[Fault(GET, stall_after=1, stall_for=60)]) as emulator:
+        response = download(emulator, stream=True)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 2
+    response.close()
+
+
+def test_an_unknown_fault_is_an_error() -> None:
+    """A misspelt fault must not pass as no fault."""
+    with pytest.raises(TypeError):
+        Fault(GET, cut_of=10)  # type: ignore[call-arg]
