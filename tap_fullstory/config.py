@@ -1,0 +1,404 @@
+"""Every setting, its default and its check; one frozen `Config`.
+
+`SETTINGS` is the one table that checks, README and `sample_config.json` follow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tap_fullstory import __version__
+from tap_fullstory.errors import ConfigError
+from tap_fullstory.moments import parse_moment
+
+ENV_PREFIX = "TAP_FULLSTORY_"
+API_URL = "https://api.fullstory.com"
+EU_API_URL = "https://api.eu1.fullstory.com"
+EU_KEY_PREFIX = "eu1."  # API: https://developer.fullstory.com/server/v1/getting-started ("first three characters")
+EXPORT_URL = "https://export.fullstory.com"
+USER_AGENT = f"tap-fullstory/{__version__}"
+
+SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_HEADER_VALUE = re.compile(r"[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa0-\xff])?|")
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+class _Wrong(Exception):
+    """A value does not fit; the text says what is expected."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, checked. Durations are seconds, moments Unix nanoseconds."""
+
+    api_key: str = field(repr=False)
+    start_date: int | None = None  # None: one year before now, decided when there is no state
+    end_date: int | None = None
+    api_url: str = API_URL
+    export_url: str = EXPORT_URL
+    events_source: str = "data_export"
+    event_key: bool = False
+    skip_bundles: frozenset[int] = frozenset()
+    checkpoint_records: int = 10_000
+    user_agent: str = USER_AGENT
+    http_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    request_timeout: float = 600.0  # seconds of silence on a socket
+    retry_timeout: float = 3600.0  # seconds that one request is tried again
+    spool_dir: Path = Path("/var/tmp")  # noqa: S108  # large files that must outlive a crash: not /tmp, often memory
+    prefetch: int = 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings.
+
+    Attributes:
+        name: the key in the config file.
+        kind: the type as the README prints it.
+        parse: JSON value to the value in `Config`; raises `_Wrong`.
+        default: the default as the README prints it.
+        meaning: one sentence for people.
+        secret: the value must never be shown.
+        text: in the environment the value is plain text, not JSON.
+    """
+
+    name: str
+    kind: str
+    parse: Callable[[Any], Any]
+    default: str
+    meaning: str
+    secret: bool = False
+    text: bool = False
+
+
+def _moment(value: Any) -> int:
+    try:
+        return parse_moment(value)
+    except (TypeError, ValueError):
+        raise _Wrong("an RFC 3339 date or date-time such as 2024-01-31T00:00:00Z") from None
+
+
+def _api_key(value: Any) -> str:
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise _Wrong("the API key as Fullstory shows it, without blanks and line breaks around it")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value and _HEADER_VALUE.fullmatch(value):
+        return value
+    raise _Wrong("one line of text")
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Wrong("true or false")
+
+
+def _integer(least: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return value
+        raise _Wrong(f"a whole number, {least} or more")
+
+    return parse
+
+
+def _seconds(*, zero: bool) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and (value > 0 or (zero and value == 0)) and value < 1e9:
+            return float(value)
+        raise _Wrong("a number of seconds, " + ("0 or more" if zero else "more than 0"))
+
+    return parse
+
+
+def _source(value: Any) -> str:
+    if value == "data_export":
+        return "data_export"
+    raise _Wrong('"data_export"')
+
+
+def _url(value: Any) -> str:
+    expected = "a URL that begins with https:// (http:// only for this machine) and holds no user, query or fragment"
+    if not isinstance(value, str):
+        raise _Wrong(expected)
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # the port is parsed only when asked for
+    except ValueError:
+        raise _Wrong(expected) from None
+    clean = host and not (parts.username or parts.password or parts.query or parts.fragment or re.search(r"\s", value))
+    if clean and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        return value.rstrip("/")
+    raise _Wrong(expected)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _headers(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise _Wrong("an object of header names and texts")
+    for name, text in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise _Wrong("header names without blanks, colons and line breaks")
+        if name.lower() == "authorization":
+            raise _Wrong('no "Authorization": it comes from "api_key"')
+        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            raise _Wrong(f'one line of text as the value of "{name}"')
+    return dict(value)
+
+
+def _bundle_ids(value: Any) -> frozenset[int]:
+    expected = "a list of bundle ids, such as [170000640048]"
+    if not isinstance(value, list):
+        raise _Wrong(expected)
+    ids = [int(one) if isinstance(one, str) and re.fullmatch(r"\d{1,19}", one) else one for one in value]
+    if any(not isinstance(one, int) or isinstance(one, bool) for one in ids):
+        raise _Wrong(expected)
+    return frozenset(ids)
+
+
+def _folder(value: Any) -> Path:
+    if isinstance(value, str) and value and "\0" not in value:
+        return Path(value)
+    raise _Wrong("the path of a folder")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "api_key",
+        "string, **required**, secret",
+        _api_key,
+        "",
+        "The API key, as Fullstory shows it once when it is made; sent as `Authorization: Basic <key>`.",
+        secret=True,
+        text=True,
+    ),
+    Setting(
+        "start_date",
+        "RFC 3339 date or date-time",
+        _moment,
+        "one year before now",
+        "Events whose `EventStart` is at or after it are replicated.",
+        text=True,
+    ),
+    Setting(
+        "end_date",
+        "RFC 3339 date or date-time",
+        _moment,
+        "none",
+        "Events whose `EventStart` is before it are replicated: for bounded backfills.",
+        text=True,
+    ),
+    Setting(
+        "api_url",
+        "URL",
+        _url,
+        f"`{API_URL}`; `{EU_API_URL}` for keys that start with `{EU_KEY_PREFIX}`",
+        "Host of all but the export endpoints.",
+        text=True,
+    ),
+    Setting("export_url", "URL", _url, f"`{EXPORT_URL}`", "Host of `/api/v1/export/…`.", text=True),
+    Setting("events_source", "string", _source, "`data_export`", "Where events come from.", text=True),
+    Setting(
+        "event_key",
+        "boolean",
+        _boolean,
+        "`false`",
+        "Adds the column `event_id` and makes it the key, so that a target that upserts has each event once.",
+    ),
+    Setting(
+        "skip_bundles",
+        "list of bundle ids",
+        _bundle_ids,
+        "`[]`",
+        "Bundles that are passed over and named in every summary: the way past one that is broken for good.",
+    ),
+    Setting(
+        "checkpoint_records",
+        "integer",
+        _integer(1),
+        "`10000`",
+        "At most so many events between two STATE messages inside a bundle.",
+    ),
+    Setting("user_agent", "string", _text, f"`{USER_AGENT}`", "The `User-Agent` of every request.", text=True),
+    Setting(
+        "http_headers",
+        "object of strings, secret",
+        _headers,
+        "`{}`",
+        "More headers for every request to Fullstory; never sent to another host.",
+        secret=True,
+    ),
+    Setting(
+        "request_timeout",
+        "seconds",
+        _seconds(zero=False),
+        "`600`",
+        "Longest silence of a connection; Fullstory makes large bundles while we wait.",
+    ),
+    Setting(
+        "retry_timeout",
+        "seconds",
+        _seconds(zero=True),
+        "`3600`",
+        "Longest time that one request is tried again. Waits that Fullstory asks for with a 429 do not count.",
+    ),
+    Setting(
+        "spool_dir",
+        "path",
+        _folder,
+        "`$TMPDIR`, else `/var/tmp`",
+        "Where bundles wait, compressed, until they are written; needs room for `prefetch` + 1 bundles.",
+        text=True,
+    ),
+    Setting(
+        "prefetch", "integer", _integer(0), "`1`", "How many bundles may wait on disk ahead of the one being written."
+    ),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def read_settings(sources: Iterable[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of several `--config` arguments as one dict; later ones win.
+
+    Args:
+        sources: paths of JSON files; the word `ENV` stands for the variables `TAP_FULLSTORY_<SETTING>`.
+
+    Raises:
+        ConfigError: a file is missing, not readable, or not a JSON object.
+    """
+    settings: dict[str, Any] = {}
+    for source in sources:
+        settings |= _from_environment(environ) if source == "ENV" else _from_file(source)
+    return settings
+
+
+def parse_config(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+    """Check *settings* and fill in the defaults.
+
+    Raises:
+        ConfigError: names the setting, what was found (unless it is secret), and what is expected.
+    """
+    values = {name: parse_setting(name, settings[name]) for name in _BY_NAME if settings.get(name) is not None}
+    if "api_key" not in values:
+        raise ConfigError(
+            'The setting "api_key" is missing. '
+            f"Put it into the config file, or set {ENV_PREFIX}API_KEY and use --config ENV."
+        )
+    if values["api_key"].startswith(EU_KEY_PREFIX):
+        values.setdefault("api_url", EU_API_URL)
+    values.setdefault("spool_dir", Path(environ.get("TMPDIR") or Config.spool_dir))
+    config = Config(**values)
+    start, end = config.start_date, config.end_date
+    if start is not None and end is not None and end <= start:
+        raise ConfigError(
+            f'"end_date" must lie after "start_date", but {settings["end_date"]!r} does not lie after '
+            f"{settings['start_date']!r}."
+        )
+    return config
+
+
+def parse_setting(name: str, value: Any) -> Any:
+    """Return the checked value of one setting.
+
+    Raises:
+        ConfigError: it is not what is expected.
+    """
+    setting = _BY_NAME[name]
+    try:
+        return setting.parse(value)
+    except _Wrong as wrong:
+        found = f"a secret {_json_type(value)}" if setting.secret else _shown(value)
+        raise ConfigError(
+            f'"{name}" is not as expected: found {found}, expected {wrong}. '
+            "See sample_config.json for a working example."
+        ) from None
+
+
+def secrets(settings: Mapping[str, Any]) -> list[str]:
+    """Return what in *settings*, checked or not, must appear in no output; a letter or two cannot be hidden."""
+    headers = settings.get("http_headers")
+    values = [settings.get("api_key"), *(headers.values() if isinstance(headers, dict) else ())]
+    return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+
+
+def unknown_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Return one warning for each setting that this tap does not know, with the nearest that it knows."""
+    warnings = []
+    for name in settings.keys() - _BY_NAME.keys():
+        near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)
+        warnings.append(f'The setting "{_shown(name)[1:-1]}" is not known and is ignored; did you mean "{near[0]}"?')
+    return sorted(warnings)
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigError(
+            f"The config file {path!r} cannot be read ({reason}). Check the path after --config."
+        ) from error
+    try:
+        settings = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        where = (
+            f"line {error.lineno}, column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else "not UTF-8 text"
+        )
+        found = "is empty" if not text.strip() else f"is not JSON ({where})"
+        raise ConfigError(f"The config file {path!r} {found}. See sample_config.json for a working example.") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(
+            f"The config file {path!r} holds {_json_type(settings, article=True)}, expected a JSON object. "
+            "See sample_config.json for a working example."
+        )
+    return settings
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = environ.get(ENV_PREFIX + setting.name.upper())
+        if not text:  # orchestrators set what is not configured to nothing
+            continue
+        if setting.text:
+            settings[setting.name] = text
+            continue
+        try:
+            settings[setting.name] = json.loads(text.lower() if text in {"True", "False"} else text)
+        except ValueError:
+            settings[setting.name] = text  # its check says what is expected
+    return settings
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _json_type(value: Any, *, article: bool = False) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    name = names.get(type(value), "null")
+    return f"{'an' if name[0] in 'ao' else 'a'} {name}" if article else name

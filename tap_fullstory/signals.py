@@ -1,0 +1,51 @@
+"""SIGTERM and SIGINT: stop soon, on a line boundary, with a true last STATE."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+from tap_fullstory.errors import Stopped
+
+LINE_GRACE = 3.0  # seconds after the signal in which whole runs of records may still be written
+LAST_GRACE = 4.5  # seconds after the signal: then it ends, whatever the target does
+
+
+class Stop:
+    """Whether a signal has asked us to stop. The second signal ends the process at once."""
+
+    def __init__(self) -> None:
+        self._signum: int | None = None
+        self._at = 0.0
+
+    def install(self) -> None:
+        """Listen to SIGTERM and SIGINT."""
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if self._signum is not None:
+            os._exit(128 + signum)
+        self._signum, self._at = signum, time.monotonic()
+        # A write into a full pipe does not come back; only another thread can end that.
+        timer = threading.Timer(LAST_GRACE, os._exit, (128 + signum,))
+        timer.daemon = True
+        timer.start()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self._signum is not None
+
+    @property
+    def pressing(self) -> bool:
+        """Whether it is time to end with the line that is being written."""
+        return self.asked and time.monotonic() - self._at > LINE_GRACE
+
+    def check(self) -> None:
+        """Raise `Stopped` if a signal has come."""
+        if self._signum is not None:
+            raise Stopped(self._signum)
