@@ -1,0 +1,73 @@
+"""What a run counts, for the summary at its end: values changed, bundles, bytes, waits."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Change(Enum):
+    """What may happen to a value; the text ends the sentence "n values of …"."""
+
+    CONVERTED = "converted to the type of their column without loss"
+    MOVED = "did not fit their column and are kept in CustomVars"
+    REPLACED = "had NUL, lone surrogates or broken UTF-8 replaced by U+FFFD"
+    AS_TEXT = "are kept as text: no 64-bit integer or double holds them"
+    NEW_FIELD = "are of no documented field and are kept in CustomVars"
+    NOT_IN_CATALOG = "are of fields that the catalog does not know and are kept in CustomVars"
+    DROPPED = "have no column and were dropped, since CustomVars is not selected"
+
+
+@dataclass
+class Report:
+    """Counts of one run. `changes` is written by the thread that makes records, the others by any."""
+
+    records: int = 0
+    bundles: int = 0
+    bytes: int = 0  # downloaded
+    waited: float = 0.0  # seconds, as Fullstory asked or after failures
+    custom: Counter[str] = field(default_factory=Counter)  # values of custom variables, by name
+    skipped: list[int] = field(default_factory=list)  # bundle ids
+    changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def change(self, change: Change, names: Iterable[str] | Mapping[str, int]) -> None:
+        """Count one change for each of *names* (columns or members)."""
+        self.changes[change].update(names)
+
+    def wait(self, seconds: float) -> None:
+        """Count seconds of waiting."""
+        with self.lock:
+            self.waited += seconds
+
+    def download(self, size: int) -> None:
+        """Count downloaded bytes."""
+        with self.lock:
+            self.bytes += size
+
+    def change_lines(self) -> list[str]:
+        """Return one line for each kind of change that happened, each field with its count."""
+        lines = [
+            f"Values that {change.value}: " + _counted(counts) + "."
+            for change, counts in self.changes.items()
+            if counts
+        ]
+        if self.custom:
+            lines.append("Custom variables kept in CustomVars: " + _counted(self.custom) + ".")
+        return lines
+
+    def summary(self) -> str:
+        """Return the last line of a run."""
+        changed = sum(sum(counts.values()) for change, counts in self.changes.items())
+        skipped = f"; passed over by skip_bundles: {', '.join(map(str, self.skipped))}" if self.skipped else ""
+        return (
+            f"{self.records} records from {self.bundles} bundles, {self.bytes} bytes downloaded, "
+            f"{self.waited:.0f} s waited, {changed} values changed{skipped}."
+        )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
