@@ -1,0 +1,131 @@
+"""The command line: arguments, wiring of all parts, exit status, printing of errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from tap_fullstory import __version__, logs
+from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
+
+# Only what `--version` and `--help` need is imported above: they answer at once.
+
+LOGGER = logging.getLogger(__name__)
+
+DESCRIPTION = "Singer tap for Fullstory: every captured event, append only, as Singer messages on stdout."
+CONFIG_HELP = "settings, JSON; of several the later ones win; the word ENV reads the variables TAP_FULLSTORY_<SETTING>"
+EPILOG = "exit status: 0 complete, 2 command line, 65 data, 69 and 75 run again later, 74 folder, 77 key, 78 settings"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    args = _parser().parse_args(arguments)
+    logs.configure(os.environ.get("LOGLEVEL"))
+    try:
+        if args.discover:
+            _discover(args)
+        else:
+            _sync(args)
+    except TapError as error:
+        LOGGER.critical("%s", error)
+        return error.status
+    except TargetClosed as error:
+        LOGGER.critical("The target closed the pipe: see what it said. Run again with the last state that it printed.")
+        return error.status
+    except Stopped as error:
+        LOGGER.critical("Stopped by a signal. Run again with the last state to go on from there.")
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        LOGGER.critical("This is a bug of the tap. Please report it with the lines below.", exc_info=True)
+        return STATUS_BUG
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tap-fullstory", description=DESCRIPTION, epilog=EPILOG)
+    add = parser.add_argument
+    add("-c", "--config", action="append", metavar="FILE", help=CONFIG_HELP)
+    add("-s", "--state", metavar="FILE", help="where the last run ended, JSON")
+    add("--catalog", "-p", "--properties", dest="catalog", metavar="FILE", help="which streams and columns, JSON")
+    add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
+    add("--dev", action="store_true", help=argparse.SUPPRESS)
+    add("--version", action="version", version=f"tap-fullstory {__version__}")
+    return parser
+
+
+def _discover(args: argparse.Namespace) -> None:
+    from tap_fullstory import config
+    from tap_fullstory.catalog import discover
+    from tap_fullstory.streams import events
+
+    settings = config.read_settings(args.config or (), os.environ)
+    event_key = settings.get("event_key") is not None and config.parse_setting("event_key", settings["event_key"])
+    _print(json.dumps(discover([events.stream(event_key=event_key)]), ensure_ascii=False, indent=2))
+
+
+def _sync(args: argparse.Namespace) -> None:
+    from tap_fullstory import config
+    from tap_fullstory.catalog import read_catalog, select
+    from tap_fullstory.client import Client
+    from tap_fullstory.messages import MessageWriter
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.report import Report
+    from tap_fullstory.signals import Stop
+    from tap_fullstory.sources.data_export import DataExport
+    from tap_fullstory.spool import Spool
+    from tap_fullstory.state import read_bookmarks
+    from tap_fullstory.streams import Run, events
+    from tap_fullstory.sync import sync
+
+    if not args.config:
+        _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
+    settings = config.read_settings(args.config, os.environ)
+    logs.FORMATTER.hide(config.secrets(settings))
+    parsed = config.parse_config(settings, os.environ)
+    for line in config.unknown_settings(settings):
+        LOGGER.warning("%s", line)
+    streams = [events.stream(event_key=parsed.event_key)]
+    selected = select(streams, read_catalog(args.catalog) if args.catalog else None)
+    bookmarks = read_bookmarks(args.state) if args.state else {}
+    for _, selection in selected:
+        for line in selection.warnings:
+            LOGGER.warning("%s", line)
+    if not selected:
+        LOGGER.warning("The catalog selects no stream, so there is nothing to do.")
+
+    stop, report, metrics = Stop(), Report(), Metrics()
+    stop.install()
+    spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
+    client = Client(parsed, report, metrics)
+    source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
+    run = Run(parsed, source, report, metrics, stop, now=time.time_ns())
+    succeeded = False
+    try:
+        sync(selected, bookmarks, run, MessageWriter(sys.stdout.fileno(), stop))
+        spool.clean()
+        succeeded = True
+    finally:
+        metrics.finish(succeeded=succeeded)
+        for line in report.change_lines():
+            LOGGER.info("%s", line)
+        LOGGER.info("%s", report.summary())
+
+
+def _print(text: str) -> None:
+    """Print the one result of a mode that is no sync."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # else the interpreter would complain once more when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise TargetClosed from error
+    except OSError as error:
+        raise SpoolError(f"stdout cannot be written ({error.strerror}).") from error

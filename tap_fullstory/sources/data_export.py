@@ -1,0 +1,159 @@
+"""Data Export: finished bundles of a fixed length, listed and downloaded.
+
+API: https://developer.fullstory.com/server/v1/exports/list-event-exports/
+     https://developer.fullstory.com/server/v1/exports/get-event-export/
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tap_fullstory.bundles import Bundle, check
+from tap_fullstory.client import FORBIDDEN, NOT_FOUND, Client, NotFoundError, RateLimit, duration
+from tap_fullstory.dictionary import MAX_INTEGER
+from tap_fullstory.errors import BundleError, ResponseError
+from tap_fullstory.moments import SECOND, to_text
+from tap_fullstory.spool import Spool, SpoolFile
+from tap_fullstory.state import EventsBookmark
+
+LOGGER = logging.getLogger(__name__)
+
+LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
+PAGE_SIZE = 20  # bundles, as documented; servers were seen that list one more
+DOWNLOADS, PER_SECONDS = 2, 60  # as documented for `get`
+OTHER_WAY = (
+    'Data Export is an add-on that new accounts do not get; "events_source": "segment_export" is the other way, '
+    "which this version of the tap does not have yet."
+)
+REPORT = "Please report this with the line above."
+
+
+class DataExport:
+    """Brings bundles from Data Export.
+
+    Args:
+        url: scheme and host, without the path.
+        most_events: at most so many events between two cuts of a file.
+    """
+
+    def __init__(self, client: Client, spool: Spool, url: str, most_events: int) -> None:
+        self._client = client
+        self._spool = spool
+        self._url = url
+        self._most_events = most_events
+        self._list_limit, self._get_limit = RateLimit(), RateLimit()
+
+    def bundles(self, bookmark: EventsBookmark) -> Iterator[Bundle]:
+        """Yield the bundles that are not finished, page by page, ordered by Stop.
+
+        A page is asked for with the last Stop minus one, and what is known is dropped: the API lists what stops
+        *after* the `start` sent, so the Stop itself would lose what is left of a group with one Stop.
+
+        Raises:
+            ResponseError: after all that is new, when the list does not move.
+        """
+        start = bookmark.until // SECOND - (1 if bookmark.done else 0)
+        seen: set[int] = set()
+        while True:
+            page = self._page(start)
+            new = [one for one in page if one.id not in seen and not bookmark.is_done(one)]
+            if not seen:
+                LOGGER.info("%s", _announcement(bookmark, new, more=len(page) >= PAGE_SIZE))
+            seen |= {one.id for one in page}
+            yield from sorted(new, key=lambda one: one.stop)
+            stuck = next((one for one in page if one.stop <= start), None)
+            if stuck:
+                raise ResponseError(
+                    f"The list of bundles does not move: asked for what stops after {start}, Fullstory listed bundle "
+                    f"{stuck.id}, which stops at {stuck.stop}. {REPORT}"
+                )
+            if not new:
+                if len(page) >= PAGE_SIZE and len({one.stop for one in page}) == 1:
+                    raise ResponseError(
+                        f"The list of bundles does not move: all {len(page)} bundles of a page stop at "
+                        f"{page[0].stop} and are known, so what else stops there cannot be listed. {REPORT}"
+                    )
+                return
+            start = max(one.stop for one in page) - 1
+
+    def fetch(self, bundle: Bundle) -> SpoolFile:
+        """Bring a bundle into a file and check it; one that an earlier run left is used again.
+
+        Raises:
+            BundleError: it stays damaged; the text names it.
+        """
+        file = self._spool.open(bundle.id)
+        try:
+            if not (file.whole and self._is_sound(file)):
+                self._client.retry(lambda: self._download(bundle, file), self._get_limit)
+        except BaseException:
+            file.close(keep=False)
+            raise
+        return file
+
+    def _is_sound(self, file: SpoolFile) -> bool:
+        try:
+            file.cuts = check(file.file, self._most_events)
+        except BundleError:
+            return False
+        return True
+
+    def _download(self, bundle: Bundle, file: SpoolFile) -> None:
+        try:
+            self._client.download(f"{self._url}{GET}", file, limit=self._get_limit, id=bundle.id)
+            file.cuts = check(file.file, self._most_events)
+        except NotFoundError as error:
+            raise _broken(bundle, "is listed, but Fullstory answers HTTP 404 to its download") from error
+        except BundleError as error:
+            raise _broken(bundle, f"arrived damaged: {error}") from error
+        file.finish()
+
+    def _page(self, start: int) -> list[Bundle]:
+        hints = {FORBIDDEN: OTHER_WAY, NOT_FOUND: OTHER_WAY}
+        answer = self._client.get_json(f"{self._url}{LIST}", limit=self._list_limit, hints=hints, start=start)
+        exports = answer.get("exports") if isinstance(answer, dict) else None
+        if not isinstance(exports, list):
+            raise ResponseError(f'The list of bundles is not as documented: no array "exports". {REPORT}')
+        return [_bundle(one) for one in exports]
+
+
+def _broken(bundle: Bundle, what: str) -> BundleError:
+    return BundleError(
+        f"Bundle {bundle.id} ({to_text(bundle.start * SECOND)} to {to_text(bundle.stop * SECOND)}) {what}. Nothing of "
+        'it was written. Run again later with the last state, or pass over it with "skip_bundles".'
+    )
+
+
+def _bundle(entry: Any) -> Bundle:
+    """Read one entry of the list: members in either case, numbers or texts; the pages show both."""
+    members = {name.lower(): value for name, value in entry.items()} if isinstance(entry, dict) else {}
+    numbers = [_number(members.get(name)) for name in ("id", "start", "stop")]
+    bundle_id, start, stop = numbers
+    if bundle_id is None or start is None or stop is None or stop < start:
+        raise ResponseError(f"A bundle in the list is not as documented: {str(entry)[:200]}. {REPORT}")
+    return Bundle(bundle_id, start, stop)
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,19}", value, re.ASCII):
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_INTEGER else None
+
+
+def _announcement(bookmark: EventsBookmark, new: list[Bundle], *, more: bool) -> str:
+    since = to_text(bookmark.until)
+    if not new:
+        return f"Reading events from {since} on: no new bundle is finished."
+    span = f"{to_text(min(one.start for one in new) * SECOND)} to {to_text(max(one.stop for one in new) * SECOND)}"
+    least = PER_SECONDS * (math.ceil(len(new) / DOWNLOADS) - 1)
+    known = f"{len(new)} bundle{'s' if len(new) != 1 else ''}" + (
+        " known so far (more are listed on the way)" if more else ""
+    )
+    return (
+        f"Reading events from {since} on: {known}, {span}; at Fullstory's {DOWNLOADS} downloads a minute "
+        f"this takes at least {duration(least)}."
+    )

@@ -1,0 +1,227 @@
+"""The shape of state: all bookmarks, and the events bookmark as a frozen value with its moves.
+
+    {"bookmarks": {"events": {"since": …, "until": …, "done": […], "partial": […], "gaps": […], "exports": […]}}}
+
+Only scalars and arrays below a stream, all members always there: orchestrators deep-merge partial states.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tap_fullstory.bundles import Bundle, Position
+from tap_fullstory.errors import StateError
+from tap_fullstory.moments import SECOND, parse_moment, to_text
+
+# Every stream that a version of this tap has or is known to get: their bookmarks are ours.
+STREAMS_EVER = frozenset(
+    {
+        "events",
+        "bundles",
+        "users",
+        "individuals",
+        "user_sessions",
+        "segments",
+        "operations",
+        "settings",
+        "settings_history",
+    }
+)
+NOT_STREAMS = frozenset({"currently_syncing", "versions"})
+START_OVER = "Pass the state that the last run left, or leave --state off to start at start_date."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Resuming a stream at *bookmark* is safe once all that was yielded before has been written.
+
+    Attributes:
+        bookmark: the stream's part of the state.
+        due: it must be written now; if not, it may be.
+    """
+
+    bookmark: Any
+    due: bool = True
+
+
+@dataclass(frozen=True)
+class EventsBookmark:
+    """What is written of the stream `events`.
+
+    Attributes:
+        since, until: Unix nanoseconds; every event available in `[since, until)` is written, gaps aside.
+        done: ids of finished bundles whose Stop equals `until`; empty: all that end at or before it are finished.
+        partial: the bundle that is being written, and how far; None between bundles.
+        gaps: `[from, to]` texts of spans that no bundle listed so far covers.
+        exports: `[from, to, operation id]` texts of exports paid for and not yet used.
+    """
+
+    since: int
+    until: int
+    done: tuple[int, ...] = ()
+    partial: tuple[int, Position] | None = None
+    gaps: tuple[Any, ...] = ()
+    exports: tuple[Any, ...] = ()
+
+    def inside(self, bundle: Bundle, position: Position) -> EventsBookmark:
+        """Return the bookmark once *bundle* is written up to *position*."""
+        return replace(self, partial=(bundle.id, position))
+
+    def after(self, bundle: Bundle) -> EventsBookmark:
+        """Return the bookmark once *bundle* is written to its end."""
+        stop = bundle.stop * SECOND
+        if stop > self.until:
+            return replace(self, until=stop, done=(bundle.id,), partial=None)
+        # A late one that stops at `until`, before the bundle that an earlier run had begun: that one is still begun.
+        partial = None if self.partial and self.partial[0] == bundle.id else self.partial
+        done = (*self.done, bundle.id) if stop == self.until else self.done
+        return replace(self, done=done, partial=partial)
+
+    def at(self, moment: int) -> EventsBookmark:
+        """Return the bookmark once everything before *moment* (Unix nanoseconds) is written."""
+        if moment <= self.until:
+            return replace(self, partial=None)
+        return replace(self, until=moment, done=(), partial=None)
+
+    def is_done(self, bundle: Bundle) -> bool:
+        """Return whether *bundle* is finished."""
+        stop = bundle.stop * SECOND
+        if stop == self.until and self.done:
+            return bundle.id in self.done
+        return stop <= self.until
+
+    def resume(self, bundle: Bundle) -> Position:
+        """Return the position from which *bundle* is still to be written."""
+        return self.partial[1] if self.partial and self.partial[0] == bundle.id else Position()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bookmark as it stands in the state."""
+        partial = []
+        if self.partial:
+            bundle_id, position = self.partial
+            partial = [bundle_id, position.events, position.bytes, position.checksum]
+        return {
+            "since": to_text(self.since),
+            "until": to_text(self.until),
+            "done": list(self.done),
+            "partial": partial,
+            "gaps": list(self.gaps),
+            "exports": list(self.exports),
+        }
+
+
+def parse_events_bookmark(value: Any) -> EventsBookmark | None:
+    """Return the bookmark of `events`, None if there is none yet.
+
+    A text is the bookmark of tap-fullstory 1.x: everything before it is written.
+
+    Raises:
+        StateError: it is not such a bookmark.
+    """
+    if value is None or value == {}:
+        return None
+    if isinstance(value, str):
+        value = {"until": value}
+    if not isinstance(value, Mapping) or value.get("until") is None:
+        raise _wrong("bookmarks.events", value, 'an object with "until"')
+    until = _moment("until", value["until"])
+    since = until if value.get("since") is None else _moment("since", value["since"])
+    if since > until:
+        raise _wrong("since", value["since"], '"since" at or before "until"')
+    return EventsBookmark(
+        since=since,
+        until=until,
+        done=tuple(_integers("done", value.get("done"))),
+        partial=_partial(value.get("partial")),
+        gaps=tuple(_list("gaps", value.get("gaps"))),
+        exports=tuple(_list("exports", value.get("exports"))),
+    )
+
+
+def _partial(value: Any) -> tuple[int, Position] | None:
+    numbers = _integers("partial", value)
+    if not numbers:
+        return None
+    if len(numbers) != 4 or min(numbers) < 0:
+        raise _wrong("partial", value, "[] or [bundle id, events, bytes, checksum]")
+    bundle_id, events, size, checksum = numbers
+    return bundle_id, Position(events, size, checksum)
+
+
+def _integers(name: str, value: Any) -> list[int]:
+    numbers = _list(name, value)
+    if any(not isinstance(one, int) or isinstance(one, bool) for one in numbers):
+        raise _wrong(name, value, "an array of whole numbers")
+    return numbers
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _wrong(name, value, "an array")
+    return value
+
+
+def _moment(name: str, value: Any) -> int:
+    try:
+        return parse_moment(value)
+    except (TypeError, ValueError):
+        raise _wrong(name, value, "an RFC 3339 time") from None
+
+
+def _wrong(name: str, value: Any, expected: str) -> StateError:
+    found = json.dumps(value, ensure_ascii=False, default=str)[:80]
+    return StateError(f'The state of "events" is not as expected: {name} is {found}, expected {expected}. {START_OVER}')
+
+
+def read_bookmarks(path: str) -> dict[str, Any]:
+    """Return the bookmarks of a state file: stream to bookmark, as they stand there.
+
+    Raises:
+        StateError: it is empty, not JSON, not an object, or of another tap.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise StateError(
+            f"The state file {path!r} cannot be read ({reason}). Leave --state off on the first run."
+        ) from error
+    if not data:
+        raise StateError(
+            f"The state file {path!r} is empty. In `tap --state {path} … > {path}` the shell empties the file before "
+            "the tap reads it: write to another file and rename it (see examples/cron). To start over, pass {} instead."
+        )
+    try:
+        state = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"The state file {path!r} is not JSON: cut off, or several lines? {START_OVER}") from error
+    if not isinstance(state, dict):
+        raise StateError(f"The state file {path!r} does not hold a JSON object. {START_OVER}")
+    return parse_bookmarks(state)
+
+
+def parse_bookmarks(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bookmarks of *state*, from its present and its old shape.
+
+    Raises:
+        StateError: it holds only streams that this tap never had.
+    """
+    if "bookmarks" in state:
+        bookmarks = state["bookmarks"]
+        if not isinstance(bookmarks, dict):
+            raise StateError(f'In the state, "bookmarks" is not an object. {START_OVER}')
+    else:
+        bookmarks = {name: value for name, value in state.items() if name not in NOT_STREAMS}
+        if state.get("type") == "STATE" and "value" in state:
+            raise StateError('This is a whole STATE message; the state is what stands under its "value". ' + START_OVER)
+    if bookmarks and not bookmarks.keys() & STREAMS_EVER:
+        names = ", ".join(sorted(bookmarks))
+        raise StateError(f"The state is one of another tap: it knows only {names[:200]}. {START_OVER}")
+    parse_events_bookmark(bookmarks.get("events"))  # a wrong one is said before anything is written
+    return dict(bookmarks)

@@ -1,0 +1,84 @@
+"""What a stream is: data, and one generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tap_fullstory.config import Config
+from tap_fullstory.metrics import Metrics
+from tap_fullstory.records import Records
+from tap_fullstory.report import Report
+from tap_fullstory.signals import Stop
+from tap_fullstory.sources import Source
+from tap_fullstory.state import Checkpoint
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a catalog selects of one stream.
+
+    Attributes:
+        columns: names of the columns to emit, in the order of the stream's schema.
+        unknown: columns of the stream that the catalog does not know at all; they are not in `columns`.
+        warnings: one line for each thing in the catalog that is ignored.
+    """
+
+    columns: tuple[str, ...]
+    unknown: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a sync lends to its streams.
+
+    Attributes:
+        now: the Unix nanoseconds at which the run began.
+    """
+
+    config: Config
+    source: Source
+    report: Report
+    metrics: Metrics
+    stop: Stop
+    now: int
+
+    def idle(self) -> None:
+        """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""
+        self.stop.check()
+        self.metrics.flush_if_due()
+
+
+class Extract(Protocol):
+    """Yields records in order and, wherever a later run may resume, a checkpoint."""
+
+    def __call__(self, run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]: ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of the tap.
+
+    Attributes:
+        name: the `tap_stream_id`.
+        schema: JSON Schema of its records.
+        key_properties: names of the columns that identify a record; empty: append only.
+        replication_method: `INCREMENTAL` or `FULL_TABLE`.
+        extract: reads it; takes the stream's bookmark as it stands in the state, or None.
+        replication_key: the column that orders an incremental stream, if there is one.
+        automatic: columns that are always emitted.
+        own: columns that the tap adds; a catalog that does not know them does not switch them off.
+        selected_by_default: whether it is synced when nothing says otherwise.
+    """
+
+    name: str
+    schema: dict[str, Any]
+    key_properties: tuple[str, ...]
+    replication_method: str
+    extract: Extract
+    replication_key: str | None = None
+    automatic: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    selected_by_default: bool = False

@@ -1,0 +1,181 @@
+"""The stream `events`: every captured event, append only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import pendulum
+
+from tap_fullstory import dictionary
+from tap_fullstory.bundles import Bundle, Chunk, Position, read_chunks, sealed
+from tap_fullstory.config import Config
+from tap_fullstory.errors import BundleError, ConfigError
+from tap_fullstory.moments import SECOND, comparable, to_text
+from tap_fullstory.prefetch import ahead
+from tap_fullstory.records import EventReader, Records, Window
+from tap_fullstory.spool import SpoolFile
+from tap_fullstory.state import Checkpoint, EventsBookmark, parse_events_bookmark
+from tap_fullstory.streams import Run, Selection, Stream
+
+LOGGER = logging.getLogger(__name__)
+
+NAME = "events"
+MILLISECOND = 1_000_000  # nanoseconds
+
+
+def stream(*, event_key: bool) -> Stream:
+    """Return the stream; with *event_key* it has a key, else Fullstory gives events no identifier."""
+    key = (dictionary.EVENT_ID,) if event_key else ()
+    return Stream(
+        name=NAME,
+        schema=dictionary.schema(event_key=event_key),
+        key_properties=key,
+        replication_method="INCREMENTAL",
+        replication_key=dictionary.REPLICATION_KEY,
+        automatic=frozenset({dictionary.REPLICATION_KEY, *key}),
+        own=frozenset({dictionary.BUNDLE_ID, dictionary.CUSTOM_VARS}),
+        selected_by_default=True,
+        extract=extract,
+    )
+
+
+def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
+    """Yield the events after *bookmark* (as the state holds it), and a Checkpoint wherever a later run may resume."""
+    config, report = run.config, run.report
+    at = _begin(parse_events_bookmark(bookmark), config, run.now)
+    if at.until > run.now:
+        LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", to_text(at.until))
+        yield Checkpoint(at.to_json())
+        return
+
+    def fetch(piece: Piece) -> SpoolFile | None:
+        wanted = piece.window is not None and piece.bundle.id not in config.skip_bundles
+        return run.source.fetch(piece.bundle) if wanted else None
+
+    at_end = False
+    for piece, file in ahead(fetch, _pieces(run.source.bundles(at), at, config.end_date), config.prefetch, run.idle):
+        bundle = piece.bundle
+        if at.partial and bundle.id != at.partial[0] and bundle.stop * SECOND > at.until:
+            LOGGER.warning(_REPEAT, at.partial[0], "it is not listed any more", _repeats(at.partial[1], config))
+        if file is not None:
+            end = Position()
+            with file:
+                for item in _read(run, piece, file, at, selection):
+                    if isinstance(item, Position):
+                        end = item
+                        if at.partial is None or at.partial[0] == bundle.id or bundle.stop * SECOND > at.until:
+                            yield Checkpoint(at.inside(bundle, end).to_json(), due=False)
+                    else:
+                        yield item
+            report.bundles += 1
+        elif bundle.id in config.skip_bundles:
+            report.skipped.append(bundle.id)
+            LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
+        if not piece.cut:
+            at = at.after(bundle)
+        elif file is not None and end.events:
+            at = at.inside(bundle, end)  # another bundle may be cut there, too: until moves when all are written
+        at_end = at_end or (config.end_date is not None and bundle.stop * SECOND >= config.end_date)
+        yield Checkpoint(at.to_json())
+    if at_end and config.end_date is not None:
+        at = at.at(config.end_date)
+    yield Checkpoint(at.to_json())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is wanted of a bundle.
+
+    Attributes:
+        window: the events to emit; None: none of them.
+        cut: it reaches beyond `end_date`.
+    """
+
+    bundle: Bundle
+    window: Window | None
+    cut: bool = False
+
+
+def _pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None) -> Iterator[Piece]:
+    """Yield what is wanted of *bundles*, up to and with the first that begins at *end* (Unix nanoseconds) or later.
+
+    A bundle that straddles the beginning of what is wanted, what is written already, or the end is filtered by the
+    time of its events; any other is emitted whole.
+    """
+    written = reached = at.until  # before the bundles that stop where this one does, and with them
+    for bundle in bundles:
+        start, stop = bundle.start * SECOND, bundle.stop * SECOND
+        if end is not None and start >= end:
+            yield Piece(bundle, None, cut=True)
+            return
+        if stop > reached:
+            written, reached = reached, stop
+        first = next((bound for bound in (written, at.since) if start < bound < stop), None)
+        last = end if end is not None and stop > end else None
+        window = Window(
+            start="" if first is None else comparable(first),
+            stop=None if last is None else comparable(last),
+        )
+        empty = first is not None and last is not None and first >= last
+        yield Piece(bundle, None if empty else window, cut=last is not None)
+
+
+def _read(
+    run: Run, piece: Piece, file: SpoolFile, at: EventsBookmark, selection: Selection
+) -> Iterator[Records | Position]:
+    """Yield the records of a bundle and, behind each run of them, the position to resume at."""
+    bundle, window = piece.bundle, piece.window
+    reader = EventReader(selection.columns, selection.unknown, bundle.id, window, run.report)
+    time_extracted = to_text(int(file.modified * 1000) * MILLISECOND)
+    seal = window.stop.encode() if window and window.stop else b""
+    for chunk in _chunks_after(at.resume(bundle), run, bundle, file, seal):
+        yield reader.from_events(chunk.data, time_extracted)
+        # Events beyond end_date are passed over: with another end_date they must not count as written.
+        yield replace(chunk.end, checksum=sealed(chunk.end.checksum, seal))
+
+
+def _chunks_after(resume: Position, run: Run, bundle: Bundle, file: SpoolFile, seal: bytes) -> Iterator[Chunk]:
+    chunks = read_chunks(file.file, file.cuts, resume, seal)
+    try:
+        first = next(chunks, None)
+    except BundleError as error:
+        LOGGER.warning(_REPEAT, bundle.id, error, _repeats(resume, run.config))
+        chunks = read_chunks(file.file, file.cuts)
+        first = next(chunks, None)
+    return chain(() if first is None else (first,), chunks)
+
+
+_REPEAT = "Bundle %s was written in part, but %s. It is read again from its beginning: %s."
+
+
+def _repeats(position: Position, config: Config) -> str:
+    if config.event_key:
+        return "with event_key no event is in the warehouse twice for it"
+    return f"up to {position.events} records may repeat"
+
+
+def _begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsBookmark:
+    """Return where to go on: the state wins over an earlier start_date, a later one moves it forward."""
+    start = config.start_date
+    if bookmark is None:
+        if start is None:
+            start = int(pendulum.from_timestamp(now // SECOND, "UTC").subtract(years=1).timestamp()) * SECOND
+            if config.end_date is not None and config.end_date <= start:
+                raise ConfigError(
+                    f'"end_date" must lie after "start_date", which is {to_text(start)} when it is not set. Set it.'
+                )
+        return EventsBookmark(since=start, until=start)
+    if start is not None and start < bookmark.since:
+        LOGGER.warning(
+            "start_date %s lies before %s, from which on the state says that events are written; the state wins. To "
+            "read what lies before, run once without --state and with end_date.",
+            to_text(start),
+            to_text(bookmark.since),
+        )
+    if start is not None and start > bookmark.until:
+        return replace(bookmark, since=start, until=start, done=())
+    return bookmark
