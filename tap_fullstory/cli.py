@@ -100,7 +100,9 @@ def _sync(args: argparse.Namespace) -> None:
     if not selected:
         LOGGER.warning("The catalog selects no stream, so there is nothing to do.")
 
-    stop, report, metrics = Stop(), Report(), Metrics()
+    if sys.stdout is None:
+        raise SpoolError("stdout is closed. Pipe it into a target or into a file.")
+    stop, report, metrics = Stop(), Report(skip_bundles=parsed.skip_bundles), Metrics()
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, metrics)

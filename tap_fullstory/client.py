@@ -131,14 +131,14 @@ class Client:
                 try:
                     body = response.content
                 except requests.RequestException as error:
-                    raise TransientError(f"The answer from {shown(url)} broke off. {AGAIN}") from error
+                    raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
             try:
                 return json.loads(body)
             except (ValueError, RecursionError) as error:
                 kind = response.headers.get("Content-Type", "of no type")
                 raise ResponseError(
-                    f"GET {shown(url)} was answered with something that is not JSON ({kind}, {len(body)} bytes). "
-                    "Check the URL and what stands between (proxy, login page)."
+                    f"GET {shown(url)} was answered with something that is not JSON ({kind}, {len(body)} bytes).",
+                    "Check the URL and what stands between (proxy, login page).",
                 ) from error
 
         return self.retry(attempt, limit)
@@ -158,7 +158,7 @@ class Client:
                     part = next(parts, b"")
                 except (urllib3.exceptions.HTTPError, OSError) as error:
                     raise TransientError(
-                        f"The download from {shown(url)} broke off after {size} bytes. {AGAIN}"
+                        f"The download from {shown(url)} broke off after {size} bytes.", AGAIN
                     ) from error
                 if not part:
                     break
@@ -167,7 +167,7 @@ class Client:
                 self._report.download(len(part))
             expected = response.headers.get("Content-Length", "")
             if expected.isascii() and expected.isdigit() and int(expected) != size:
-                raise TransientError(f"The download from {shown(url)} ended after {size} of {expected} bytes. {AGAIN}")
+                raise TransientError(f"The download from {shown(url)} ended after {size} of {expected} bytes.", AGAIN)
         file.flush()
 
     def retry(self, attempt: Callable[[], T], limit: RateLimit) -> T:
@@ -192,11 +192,11 @@ class Client:
 
     def _pause(self, seconds: float, error: TapError, limit: RateLimit) -> None:
         if isinstance(error, RateLimitError):
-            LOGGER.info("%s Waiting %.0f s.", error, seconds)
+            LOGGER.info("%s Waiting %.0f s.", error.what, seconds)
             limit.close(seconds)
             limit.wait()
         else:
-            LOGGER.warning("%s Trying again in %.0f s.", error, seconds)
+            LOGGER.warning("%s Trying again in %.0f s.", error.what, seconds)
             time.sleep(seconds)
         self._report.wait(seconds)
 
@@ -241,7 +241,7 @@ class Client:
             except requests.exceptions.SSLError as error:
                 raise _from_tls(error, url) from error
             except requests.RequestException as error:
-                raise TransientError(f"No answer from {shown(url)} ({_reason(error)}). {AGAIN}") from error
+                raise TransientError(f"No answer from {shown(url)} ({_reason(error)}).", AGAIN) from error
             timer.http_status = response.status_code
         return response
 
@@ -318,13 +318,14 @@ def _raise_for_status(response: requests.Response, url: str, hints: Mapping[int,
     if status == TOO_MANY_REQUESTS or (status == UNAVAILABLE and wait is not None):
         told = f"Fullstory asks to come back in {duration(wait)}" if wait else "Fullstory asks to come back later"
         raise RateLimitError(
-            f"{told} ({what}). Run again then with the last state.",
-            wait,
+            f"{told} ({what}).",
+            "Run again then with the last state.",
+            wait=wait,
             counted=status != TOO_MANY_REQUESTS,
         )
     if status >= SERVER_ERROR or status in PASSING:
-        raise TransientError(f"Fullstory is in trouble ({what}). {AGAIN}")
-    raise ResponseError(f"This answer is not documented: {what}. Please report it.")
+        raise TransientError(f"Fullstory is in trouble ({what}).", AGAIN)
+    raise ResponseError(f"This answer is not documented: {what}.", "Please report it.")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -396,6 +397,6 @@ def _reason(error: BaseException) -> str:
 def _from_tls(error: BaseException, url: str) -> TransientError:
     refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
     advice = "Behind a proxy with its own certificate, set REQUESTS_CA_BUNDLE." if refused else AGAIN
-    failure = TransientError(f"No safe connection to {shown(url)} ({_reason(error)}). {advice}")
+    failure = TransientError(f"No safe connection to {shown(url)} ({_reason(error)}).", advice)
     failure.final = refused
     return failure

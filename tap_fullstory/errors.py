@@ -25,9 +25,18 @@ STATUS_BUG = 70
 
 
 class TapError(Exception):
-    """Something that a user can do something about; `str(error)` is the line to print."""
+    """Something that a user can do something about; `str(error)` is the line to print.
+
+    Args:
+        what: what happened.
+        advice: what to do next, once it is certain that it will not pass by itself.
+    """
 
     status = STATUS_BUG
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what} {advice}" if advice else what)
+        self.what = what
 
 
 class ConfigError(TapError):
@@ -87,8 +96,8 @@ class RateLimitError(TapError):
 
     status = 75
 
-    def __init__(self, message: str, wait: float | None = None, *, counted: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, advice: str = "", *, wait: float | None = None, counted: bool = False) -> None:
+        super().__init__(what, advice)
         self.wait = wait
         self.counted = counted
 

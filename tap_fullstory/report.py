@@ -30,7 +30,8 @@ class Report:
     bytes: int = 0  # downloaded
     waited: float = 0.0  # seconds, as Fullstory asked or after failures
     custom: Counter[str] = field(default_factory=Counter)  # values of custom variables, by name
-    skipped: list[int] = field(default_factory=list)  # bundle ids
+    skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
+    skipped: int = 0  # bundles passed over
     changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -62,7 +63,10 @@ class Report:
     def summary(self) -> str:
         """Return the last line of a run."""
         changed = sum(sum(counts.values()) for change, counts in self.changes.items())
-        skipped = f"; passed over by skip_bundles: {', '.join(map(str, self.skipped))}" if self.skipped else ""
+        skipped = ""
+        if self.skip_bundles:
+            ids = ", ".join(map(str, sorted(self.skip_bundles)))
+            skipped = f"; skip_bundles says to pass over {ids}: {self.skipped} passed over in this run"
         return (
             f"{self.records} records from {self.bundles} bundles, {self.bytes} bytes downloaded, "
             f"{self.waited:.0f} s waited, {changed} values changed{skipped}."

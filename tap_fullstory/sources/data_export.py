@@ -123,8 +123,8 @@ class DataExport:
 
 def _broken(bundle: Bundle, what: str) -> BundleError:
     return BundleError(
-        f"Bundle {bundle.id} ({to_text(bundle.start * SECOND)} to {to_text(bundle.stop * SECOND)}) {what}. Nothing of "
-        'it was written. Run again later with the last state, or pass over it with "skip_bundles".'
+        f"Bundle {bundle.id} ({to_text(bundle.start * SECOND)} to {to_text(bundle.stop * SECOND)}) {what}.",
+        'Nothing of it was written. Run again later with the last state, or pass over it with "skip_bundles".',
     )
 
 

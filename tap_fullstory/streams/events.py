@@ -73,7 +73,7 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
                         yield item
             report.bundles += 1
         elif bundle.id in config.skip_bundles:
-            report.skipped.append(bundle.id)
+            report.skipped += 1
             LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
         if not piece.cut:
             at = at.after(bundle)
