@@ -2,7 +2,7 @@
 
 Three ways lead to the same record, fastest first; what one cannot read exactly goes on to the next:
 
-1. `_plain`: a run of events that are as documented and have no custom variables: typed structs in one decode.
+1. `_plain`: events that are as documented and have no custom variables: typed structs, a whole run in one decode.
 2. `_custom`: the same, and everything that is no column goes into `CustomVars`: dicts, then typed structs.
 3. `_exact`: one event, with the standard library: odd types, NUL, lone surrogates, numbers that nothing holds.
 """
@@ -139,7 +139,9 @@ class EventReader:
         # Only when every documented field is a column does "no unknown member" mean "nothing for CustomVars".
         everything = len(self._fields) == len(FIELDS)
         strict = _event_struct(self._fields, self._bundle_id, strict=True)
-        self._decode_plain = _decoder(strict) if everything else None
+        self._decode_run = _decoder(list[strict]) if everything else None  # type: ignore[valid-type]
+        self._decode_one = _decoder(strict) if everything else None
+        self._mostly_custom = False
 
     def from_events(self, data: bytes, time_extracted: str) -> Records:
         """Return the records of *data*: whole events, separated by commas, without the brackets around them."""
@@ -151,43 +153,59 @@ class EventReader:
         return Records(len(events), encode_lines(events), count, time_extracted)
 
     def _read(self, data: bytes) -> list[Any]:
-        events = self._run(data)
-        return self._runs(split_events(data)) if events is None else events
+        events = None if _has_nul(data) else self._plain(data)
+        return self._mixed(split_events(data), _has_nul(data)) if events is None else events
 
-    def _runs(self, raws: Sequence[bytes]) -> list[Any]:
-        """Read events among which some are odd: in ever shorter runs, so that only these take the slow way."""
+    def _plain(self, data: bytes) -> list[Any] | None:
+        if self._decode_run is None:
+            return None
+        try:
+            events = self._decode_run(b"[%b]" % data)
+        except _UNREADABLE:
+            return None
+        return events if self._finish_plain(events) else None
+
+    def _mixed(self, raws: Sequence[bytes], nul: bool) -> list[Any]:
+        """Read the events that are as documented one by one, and the others together."""
+        events: list[Any] = [None] * len(raws)
+        decode = self._decode_one
+        if decode and not self._mostly_custom:
+            for number, raw in enumerate(raws):
+                if not (nul and _has_nul(raw)):
+                    try:
+                        events[number] = decode(raw)
+                    except _UNREADABLE:
+                        continue
+            if not self._finish_plain([event for event in events if event is not None]):
+                events = [None] * len(raws)
+        rest = [number for number, event in enumerate(events) if event is None]
+        # Accounts that send a variable with nearly every event: do not look for exceptions every time.
+        self._mostly_custom = 2 * len(rest) > len(raws)
+        for number, event in zip(rest, self._others([raws[number] for number in rest]), strict=True):
+            events[number] = event
+        return events
+
+    def _others(self, raws: Sequence[bytes]) -> list[Any]:
+        """Read events with custom variables; odd ones among them in ever shorter runs, so that only they are slow."""
+        data = b",".join(raws)
+        events = None if _has_nul(data) else self._custom(b"[%b]" % data)
+        if events is not None:
+            return events
         if len(raws) == 1:
             return [self._exact(raws[0])]
         length = -(-len(raws) // PARTS)
-        events: list[Any] = []
-        for start in range(0, len(raws), length):
-            part = raws[start : start + length]
-            run = self._run(b",".join(part))
-            events += self._runs(part) if run is None else run
-        return events
+        runs = (raws[start : start + length] for start in range(0, len(raws), length))
+        return [event for run in runs for event in self._others(run)]
 
-    def _run(self, data: bytes) -> list[Any] | None:
-        if b"\\" in data and b"\\u0000" in data:  # the first look is far faster than the second
-            return None
-        text = b"[%b]" % data
-        events = self._plain(text)
-        return self._custom(text) if events is None else events
-
-    def _plain(self, text: bytes) -> list[Any] | None:
-        if self._decode_plain is None:
-            return None
-        try:
-            events = self._decode_plain(text)
-        except _UNREADABLE:
-            return None
+    def _finish_plain(self, events: list[Any]) -> bool:
         if not self._complete(events):
-            return None
+            return False
         if self._event_id:
             for event in events:
                 if event.event_id is not UNSET:
-                    return None  # a member that happens to have the name of our column
+                    return False  # a member that happens to have the name of our column
                 event.event_id = event_id({name: _known(getattr(event, name)) for name in MEMBERS})
-        return events
+        return True
 
     def _custom(self, text: bytes) -> list[Any] | None:
         known = self._known
@@ -314,8 +332,13 @@ def _event_struct(fields: Sequence[Field], bundle_id: int | None, *, strict: boo
     )
 
 
-def _decoder(kind: Any) -> Callable[[bytes], list[Any]]:
-    return msgspec.json.Decoder(list[kind]).decode
+def _has_nul(data: bytes) -> bool:
+    return b"\\" in data and b"\\u0000" in data  # the first look is far faster than the second
+
+
+def _decoder(kind: Any) -> Callable[[bytes], Any]:
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
+    return decode
 
 
 def _converter(kind: Any) -> Callable[[list[dict[str, Any]]], list[Any]]:
