@@ -7,8 +7,10 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tap_fullstory import __version__, logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
@@ -22,7 +24,17 @@ CONFIG_HELP = "settings, JSON; of several the later ones win; the word ENV reads
 EPILOG = "exit status: 0 complete, 2 command line, 65 data, 69 and 75 run again later, 74 folder, 77 key, 78 settings"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Run the command and end the process with its exit status."""
+    status = run(sys.argv[1:])
+    if threading.active_count() > 1:
+        # A download may still be waiting, for up to an hour; the interpreter could trip over its thread at the end.
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
     args = _parser().parse_args(arguments)
     logs.configure(os.environ.get("LOGLEVEL"))
@@ -107,10 +119,10 @@ def _sync(args: argparse.Namespace) -> None:
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, metrics)
     source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
-    run = Run(parsed, source, report, metrics, stop, now=time.time_ns())
+    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns())
     succeeded = False
     try:
-        sync(selected, bookmarks, run, MessageWriter(sys.stdout.fileno(), stop))
+        sync(selected, bookmarks, lent, MessageWriter(sys.stdout.fileno(), stop))
         spool.clean()
         succeeded = True
     finally:

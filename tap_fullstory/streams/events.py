@@ -46,7 +46,8 @@ def stream(*, event_key: bool) -> Stream:
 def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
     """Yield the events after *bookmark* (as the state holds it), and a Checkpoint wherever a later run may resume."""
     config, report = run.config, run.report
-    at = _begin(parse_events_bookmark(bookmark), config, run.now)
+    left = parse_events_bookmark(bookmark)
+    at = _begin(left, config, run.now)
     if at.until > run.now:
         LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", to_text(at.until))
         yield Checkpoint(at.to_json())
@@ -59,31 +60,40 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
     at_end = False
     for piece, file in ahead(fetch, _pieces(run.source.bundles(at), at, config.end_date), config.prefetch, run.idle):
         bundle = piece.bundle
-        if at.partial and bundle.id != at.partial[0] and bundle.stop * SECOND > at.until:
-            LOGGER.warning(_REPEAT, at.partial[0], "it is not listed any more", _repeats(at.partial[1], config))
+        at = _without_lost(at, left, bundle, config)
+        # The state has one place for a bundle written in part; while another one holds it, this one must be finished.
+        free = at.partial is None or at.partial[0] == bundle.id
         if file is not None:
-            end = Position()
             with file:
-                for item in _read(run, piece, file, at, selection):
-                    if isinstance(item, Position):
-                        end = item
-                        if at.partial is None or at.partial[0] == bundle.id or bundle.stop * SECOND > at.until:
-                            yield Checkpoint(at.inside(bundle, end).to_json(), due=False)
-                    else:
-                        yield item
+                for records, position in _read(run, piece, file, at, selection):
+                    yield records
+                    if free:
+                        at = at.inside(bundle, position)
+                        yield Checkpoint(at.to_json(), due=False)
             report.bundles += 1
         elif bundle.id in config.skip_bundles:
             report.skipped += 1
             LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
+        at_end = at_end or (config.end_date is not None and bundle.stop * SECOND >= config.end_date)
         if not piece.cut:
             at = at.after(bundle)
-        elif file is not None and end.events:
-            at = at.inside(bundle, end)  # another bundle may be cut there, too: until moves when all are written
-        at_end = at_end or (config.end_date is not None and bundle.stop * SECOND >= config.end_date)
-        yield Checkpoint(at.to_json())
+        if free or not piece.cut:  # `until` moves to end_date when all bundles that are cut there are written
+            yield Checkpoint(at.to_json())
     if at_end and config.end_date is not None:
         at = at.at(config.end_date)
     yield Checkpoint(at.to_json())
+
+
+def _without_lost(at: EventsBookmark, left: EventsBookmark | None, bundle: Bundle, config: Config) -> EventsBookmark:
+    """Forget the bundle that the last run left unfinished, with a warning, if what is listed passes it by."""
+    if left is None or left.partial is None or at.partial != left.partial or bundle.id == left.partial[0]:
+        return at
+    if bundle.stop * SECOND <= at.until:  # a late one, listed before it
+        return at
+    if at.until == left.until:  # else start_date was moved
+        bundle_id, position = left.partial
+        LOGGER.warning(_REPEAT, bundle_id, "it is not listed any more", "its span", _repeats(position, config))
+    return replace(at, partial=None)
 
 
 @dataclass(frozen=True)
@@ -126,16 +136,16 @@ def _pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None) -> I
 
 def _read(
     run: Run, piece: Piece, file: SpoolFile, at: EventsBookmark, selection: Selection
-) -> Iterator[Records | Position]:
-    """Yield the records of a bundle and, behind each run of them, the position to resume at."""
+) -> Iterator[tuple[Records, Position]]:
+    """Yield the records of a bundle in runs, each with the position behind it."""
     bundle, window = piece.bundle, piece.window
     reader = EventReader(selection.columns, selection.unknown, bundle.id, window, run.report)
     time_extracted = to_text(int(file.modified * 1000) * MILLISECOND)
     seal = window.stop.encode() if window and window.stop else b""
     for chunk in _chunks_after(at.resume(bundle), run, bundle, file, seal):
-        yield reader.from_events(chunk.data, time_extracted)
         # Events beyond end_date are passed over: with another end_date they must not count as written.
-        yield replace(chunk.end, checksum=sealed(chunk.end.checksum, seal))
+        position = replace(chunk.end, checksum=sealed(chunk.end.checksum, seal))
+        yield reader.from_events(chunk.data, time_extracted), position
 
 
 def _chunks_after(resume: Position, run: Run, bundle: Bundle, file: SpoolFile, seal: bytes) -> Iterator[Chunk]:
@@ -143,13 +153,13 @@ def _chunks_after(resume: Position, run: Run, bundle: Bundle, file: SpoolFile, s
     try:
         first = next(chunks, None)
     except BundleError as error:
-        LOGGER.warning(_REPEAT, bundle.id, error, _repeats(resume, run.config))
+        LOGGER.warning(_REPEAT, bundle.id, error, "it", _repeats(resume, run.config))
         chunks = read_chunks(file.file, file.cuts)
         first = next(chunks, None)
     return chain(() if first is None else (first,), chunks)
 
 
-_REPEAT = "Bundle %s was written in part, but %s. It is read again from its beginning: %s."
+_REPEAT = "Bundle %s was written in part, but %s; %s is read again from the beginning: %s."
 
 
 def _repeats(position: Position, config: Config) -> str:
