@@ -29,7 +29,6 @@ def main() -> NoReturn:
     status = run(sys.argv[1:])
     if threading.active_count() > 1:
         # A download may still be waiting, for up to an hour; the interpreter could trip over its thread at the end.
-        sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
 

@@ -75,6 +75,7 @@ class MessageWriter:
             except BlockingIOError:  # somebody made the other end of stdout non-blocking
                 select.select([], [self._descriptor], [], 1.0)
             except BrokenPipeError as error:
+                self._stop.check()  # Ctrl-C in a terminal ends the target, too: then that is the reason
                 raise TargetClosed from error
             except OSError as error:
                 raise SpoolError(

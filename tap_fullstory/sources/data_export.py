@@ -56,7 +56,7 @@ class DataExport:
         Raises:
             ResponseError: after all that is new, when the list does not move.
         """
-        start = bookmark.until // SECOND - (1 if bookmark.done else 0)
+        start = max(0, bookmark.until // SECOND - (1 if bookmark.done else 0))
         seen: set[int] = set()
         while True:
             page = self._page(start)
@@ -78,7 +78,7 @@ class DataExport:
                         f"{page[0].stop} and are known, so what else stops there cannot be listed. {REPORT}"
                     )
                 return
-            start = max(one.stop for one in page) - 1
+            start = max(0, max(one.stop for one in page) - 1)
 
     def fetch(self, bundle: Bundle) -> SpoolFile:
         """Bring a bundle into a file and check it; one that an earlier run left is used again.
