@@ -99,9 +99,9 @@ def _sync(args: argparse.Namespace) -> None:
         _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
     settings = config.read_settings(args.config, os.environ)
     logs.FORMATTER.hide(config.secrets(settings))
-    parsed = config.parse_config(settings, os.environ)
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
+    parsed = config.parse_config(settings, os.environ)
     streams = [events.stream(event_key=parsed.event_key)]
     selected = select(streams, read_catalog(args.catalog) if args.catalog else None)
     bookmarks = read_bookmarks(args.state) if args.state else {}

@@ -43,6 +43,7 @@ from tap_fullstory.report import Report
 LOGGER = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 30.0  # seconds
+LONGEST_DURATION = 1e9  # seconds that we can print; whatever a server says
 LONGEST_WAIT = 3600.0  # seconds that we wait in one go when told to
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0  # seconds, when we are not told
 MOST_DAMAGED = 5  # answers that cannot be read, before we believe it
@@ -334,8 +335,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     A date counts from the server's own `Date`, so that a wrong clock on this machine does no harm.
     """
     text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d*)?", text, re.ASCII):
-        return float(text)
+    if re.fullmatch(r"\d+(\.\d*)?", text, re.ASCII):
+        return min(float(text), LONGEST_DURATION)
     try:
         then = _date(text)
     except (TypeError, ValueError):
@@ -354,7 +355,7 @@ def _date(text: str) -> datetime:
 
 def duration(seconds: float) -> str:
     """Return seconds as people say them: `2 hours 3 minutes`."""
-    return pendulum.duration(seconds=round(seconds)).in_words(locale="en") or "0 seconds"
+    return pendulum.duration(seconds=round(seconds)).in_words(locale="en") if round(seconds) else "0 seconds"
 
 
 def shown(url: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Iterable
+from urllib.parse import quote
 
 NAME = "tap_fullstory"
 FORMAT = "%(levelname)s %(message)s"  # as singer-python has it
@@ -19,8 +21,11 @@ class OneLine(logging.Formatter):
         self._secrets: tuple[str, ...] = ()
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Hide these texts from now on, the longest first, so that no part of one is left."""
-        self._secrets = tuple(sorted({one for one in secrets if one}, key=len, reverse=True))
+        """Hide these texts from now on, also as URLs and JSON spell them; the longest first, so no part is left."""
+        spelt = {
+            spelling for one in secrets for spelling in (one, quote(one), quote(one, safe=""), json.dumps(one)[1:-1])
+        }
+        self._secrets = tuple(sorted(spelt - {""}, key=len, reverse=True))
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

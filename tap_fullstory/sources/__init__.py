@@ -13,8 +13,12 @@ from tap_fullstory.state import EventsBookmark
 class Source(Protocol):
     """One API that brings events."""
 
-    def bundles(self, bookmark: EventsBookmark) -> Iterator[Bundle]:
-        """Yield what is not finished yet, ordered by Stop."""
+    def bundles(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
+        """Yield what is not finished yet, ordered by Stop, up to and with the first that begins at *end* or later.
+
+        Args:
+            end: Unix nanoseconds; None: up to the newest.
+        """
 
     def fetch(self, bundle: Bundle) -> SpoolFile:
         """Bring one bundle whole and checked into a file; from any thread."""

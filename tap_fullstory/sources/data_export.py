@@ -47,8 +47,8 @@ class DataExport:
         self._most_events = most_events
         self._list_limit, self._get_limit = RateLimit(), RateLimit()
 
-    def bundles(self, bookmark: EventsBookmark) -> Iterator[Bundle]:
-        """Yield the bundles that are not finished, page by page, ordered by Stop.
+    def bundles(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
+        """Yield the bundles that are not finished, page by page, ordered by Stop; see `Source`.
 
         A page is asked for with the last Stop minus one, and what is known is dropped: the API lists what stops
         *after* the `start` sent, so the Stop itself would lose what is left of a group with one Stop.
@@ -58,13 +58,20 @@ class DataExport:
         """
         start = max(0, bookmark.until // SECOND - (1 if bookmark.done else 0))
         seen: set[int] = set()
+        announced = False
         while True:
             page = self._page(start)
-            new = [one for one in page if one.id not in seen and not bookmark.is_done(one)]
             if not seen:
-                LOGGER.info("%s", _announcement(bookmark, new, more=len(page) >= PAGE_SIZE))
+                seen = _renamed(page, bookmark)
+            new = sorted((one for one in page if one.id not in seen and not bookmark.is_done(one)), key=_stop)
+            if not announced:
+                LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
+                announced = True
             seen |= {one.id for one in page}
-            yield from sorted(new, key=lambda one: one.stop)
+            for one in new:
+                yield one
+                if end is not None and one.start * SECOND >= end:
+                    return
             stuck = next((one for one in page if one.stop <= start), None)
             if stuck:
                 raise ResponseError(
@@ -121,6 +128,20 @@ class DataExport:
         return [_bundle(one) for one in exports]
 
 
+def _stop(bundle: Bundle) -> int:
+    return bundle.stop
+
+
+def _renamed(page: list[Bundle], bookmark: EventsBookmark) -> set[int]:
+    """Return the ids of bundles that stop at `until` when none of those that are known to be done is listed any more.
+
+    Then the account has another bundle length now, or events came from another source: these cover what is written.
+    While a known one is listed, any other that stops with it has come late, and is new.
+    """
+    ids = {one.id for one in page if one.stop * SECOND == bookmark.until}
+    return ids if ids and bookmark.done and ids.isdisjoint(bookmark.done) else set()
+
+
 def _broken(bundle: Bundle, what: str) -> BundleError:
     return BundleError(
         f"Bundle {bundle.id} ({to_text(bundle.start * SECOND)} to {to_text(bundle.stop * SECOND)}) {what}.",
@@ -144,8 +165,10 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MAX_INTEGER else None
 
 
-def _announcement(bookmark: EventsBookmark, new: list[Bundle], *, more: bool) -> str:
+def _announcement(bookmark: EventsBookmark, listed: list[Bundle], end: int | None, *, more: bool) -> str:
     since = to_text(bookmark.until)
+    new = [one for one in listed if end is None or one.start * SECOND < end]
+    more = more and new == listed
     if not new:
         return f"Reading events from {since} on: no new bundle is finished."
     span = f"{to_text(min(one.start for one in new) * SECOND)} to {to_text(max(one.stop for one in new) * SECOND)}"

@@ -58,7 +58,8 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
         return run.source.fetch(piece.bundle) if wanted else None
 
     at_end = False
-    for piece, file in ahead(fetch, _pieces(run.source.bundles(at), at, config.end_date), config.prefetch, run.idle):
+    pieces = _pieces(run.source.bundles(at, config.end_date), at, config.end_date)
+    for piece, file in ahead(fetch, pieces, config.prefetch, run.idle):
         bundle = piece.bundle
         at = _without_lost(at, left, bundle, config)
         # The state has one place for a bundle written in part; while another one holds it, this one must be finished.
@@ -111,7 +112,7 @@ class Piece:
 
 
 def _pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None) -> Iterator[Piece]:
-    """Yield what is wanted of *bundles*, up to and with the first that begins at *end* (Unix nanoseconds) or later.
+    """Yield what is wanted of *bundles*; *end* in Unix nanoseconds.
 
     A bundle that straddles the beginning of what is wanted, what is written already, or the end is filtered by the
     time of its events; any other is emitted whole.
@@ -121,7 +122,7 @@ def _pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None) -> I
         start, stop = bundle.start * SECOND, bundle.stop * SECOND
         if end is not None and start >= end:
             yield Piece(bundle, None, cut=True)
-            return
+            continue
         if stop > reached:
             written, reached = reached, stop
         first = next((bound for bound in (written, at.since) if start < bound < stop), None)
