@@ -75,7 +75,10 @@ def _is_entry(entry: Any) -> bool:
         isinstance(properties, dict)
         and isinstance(written, list)
         and all(
-            isinstance(one, dict) and isinstance(one.get("breadcrumb"), list) and isinstance(one.get("metadata"), dict)
+            isinstance(one, dict)
+            and isinstance(one.get("breadcrumb"), list)
+            and all(isinstance(step, str) for step in one["breadcrumb"])
+            and isinstance(one.get("metadata"), dict)
             for one in written
         )
     )
@@ -149,7 +152,7 @@ def _is_selected(written: Mapping[str, Any], schema: Any, *, default: bool) -> b
 
 def _type(schema: Mapping[str, Any]) -> tuple[frozenset[str], Any]:
     types = schema.get("type", [])
-    names = [types] if isinstance(types, str) else types
+    names = types if isinstance(types, list) else [types]
     return frozenset(str(name) for name in names if name != "null"), schema.get("format")
 
 

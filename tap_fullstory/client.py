@@ -339,13 +339,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(text), LONGEST_DURATION)
     try:
         then = _date(text)
-    except (TypeError, ValueError):
+    except _NO_DATE:
         return None
     try:
         now = _date(headers.get("Date", ""))
-    except (TypeError, ValueError):
+    except _NO_DATE:
         now = datetime.now(timezone.utc)
     return max(0.0, (then - now).total_seconds())
+
+
+_NO_DATE = (TypeError, ValueError, OverflowError)
 
 
 def _date(text: str) -> datetime:
@@ -360,8 +363,12 @@ def duration(seconds: float) -> str:
 
 def shown(url: str) -> str:
     """Return *url* without what may be secret: user, query, fragment."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{(parts.hostname or '') + (f':{parts.port}' if parts.port else '')}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(a URL that cannot be read)"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

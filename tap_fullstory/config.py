@@ -388,7 +388,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         try:
             settings[setting.name] = json.loads(text.lower() if text in {"True", "False"} else text)
-        except ValueError:
+        except (ValueError, RecursionError):
             settings[setting.name] = text  # its check says what is expected
     return settings
 

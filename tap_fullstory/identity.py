@@ -7,7 +7,7 @@ event and never settles later: `UserId`, `SessionId`, `PageId`, `EventStart`, `E
 - members that are absent or null are left out; names are sorted by code point, in nested objects too; no white space;
 - text as UTF-8; escaped are only `"`, `\\` and control characters (`\\b \\t \\n \\f \\r`, else `\\u00xx` in lower
   case); NUL and lone surrogates are U+FFFD, as in the record;
-- a number without a fractional part is written as an integer (`2.0` is `2`), any other as the shortest decimal text
+- a number without a fractional part, within 64 bits, is written as an integer (`2.0` is `2`), any other as the shortest decimal text
   that gives the same double, as Python's `repr` writes it; what no 64-bit integer or double holds is text;
 - a documented member is taken as its column holds it (the text `"12"` in an integer column is `12`);
 - `EventStart` is in UTC with `Z`, without trailing zeros in its fraction, so that sources of different precision agree.
@@ -25,7 +25,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
-from tap_fullstory.dictionary import MAX_INTEGER, REPLICATION_KEY
+from tap_fullstory.dictionary import MAX_INTEGER, MIN_INTEGER, REPLICATION_KEY
 
 DIGEST_SIZE = 16  # bytes
 CUSTOM_PREFIX = "evt_"
@@ -71,7 +71,7 @@ _PLAIN = frozenset({str, int, bool})
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, float):
-        whole = value.is_integer() and abs(value) <= MAX_INTEGER
+        whole = value.is_integer() and MIN_INTEGER <= value <= MAX_INTEGER
         return int(value) if whole else Raw(repr(value).encode())
     if isinstance(value, dict):
         return {name: _canonical(value[name]) for name in sorted(value) if value[name] is not None}

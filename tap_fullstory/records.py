@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -202,9 +202,7 @@ class EventReader:
             return False
         if self._event_id:
             for event in events:
-                if event.event_id is not UNSET:
-                    return False  # a member that happens to have the name of our column
-                event.event_id = event_id({name: _known(getattr(event, name)) for name in MEMBERS})
+                event.event_id = event_id(_identifying(event))
         return True
 
     def _custom(self, text: bytes) -> list[Any] | None:
@@ -213,6 +211,7 @@ class EventReader:
         names: list[str] = []
         try:
             members = _decode_dicts(text)
+            identities = msgspec.convert(members, list[_IDENTITY]) if self._event_id else ()
             for one in members:
                 unknown = one.keys() - known
                 extras.append({name: one.pop(name) for name in sorted(unknown)} if unknown else _NOTHING)
@@ -220,15 +219,14 @@ class EventReader:
             events = self._convert(members)
             if self._custom_vars or self._event_id:
                 msgspec.convert(extras, list[_SIMPLE])
-            if self._event_id:
-                msgspec.convert(members, list[_IDENTITY])
         except _UNREADABLE:
             return None
         if not self._complete(events):
             return None
         if self._event_id:
-            for event, one, extra in zip(events, members, extras, strict=True):
-                event.event_id = event_id({**one, REPLICATION_KEY: _known(event.EventStart), **extra})
+            for event, identity, extra in zip(events, identities, extras, strict=True):
+                identity.EventStart = event.EventStart
+                event.event_id = event_id({**extra, **_identifying(identity)})
         if names:
             if self._custom_vars:
                 for event, extra in zip(events, extras, strict=True):
@@ -270,7 +268,7 @@ class EventReader:
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
         record = {field.name: values[field.name] for field in self._fields if field.name in values}
         if self._event_id:
-            record = {EVENT_ID: event_id({**extras, **values}), **record}
+            record = {EVENT_ID: event_id({**extras, **_exactly_identifying(members)}), **record}
         if kept:
             if self._custom_vars:
                 record[CUSTOM_VARS] = encode(dict(sorted(kept.items()))).decode()
@@ -312,24 +310,24 @@ def is_custom(name: str) -> bool:
     return _CUSTOM.match(name) is not None
 
 
+# The type of the tap's own columns: nothing that is read fits it, so a member of that name is not taken for ours (it is
+# NUL, and events with NUL are read on the exact path). What we set ourselves is not checked.
+_OURS = Literal["\0"]
+
+
 def _event_struct(fields: Sequence[Field], bundle_id: int | None, *, strict: bool) -> type[Struct]:
     """Return the type of one record, its members typed as the columns; members that are not set are left out.
 
-    `_bundle_id` is the tag of the type, so that it costs nothing per record.
+    `_bundle_id` is the default of its member, so that it costs nothing per record.
     """
-    members: list[tuple[str, Any, Any]] = [(EVENT_ID, str | UnsetType, UNSET)]
+    members: list[tuple[str, Any, Any]] = [(EVENT_ID, _OURS | UnsetType, UNSET)]
+    if bundle_id is not None:
+        members.append((BUNDLE_ID, _OURS, bundle_id))
     for field in fields:
         members += [(name, _TYPES[field.kind] | None | UnsetType, UNSET) for name in field.source_names]
     if not strict:
-        members.append((CUSTOM_VARS, str | UnsetType, UNSET))
-    return msgspec.defstruct(
-        "Event",
-        members,
-        forbid_unknown_fields=strict,
-        gc=False,  # flat: no cycles
-        tag_field=None if bundle_id is None else BUNDLE_ID,
-        tag=bundle_id,
-    )
+        members.append((CUSTOM_VARS, _OURS | UnsetType, UNSET))
+    return msgspec.defstruct("Event", members, forbid_unknown_fields=strict, gc=False)  # flat: no cycles
 
 
 def _has_nul(data: bytes) -> bool:
@@ -354,8 +352,10 @@ def _start_of(event: Any) -> Any:
     return event.get(REPLICATION_KEY) if type(event) is dict else event.EventStart
 
 
-def _known(value: Any) -> Any:
-    return None if value is UNSET else value
+def _identifying(event: Any) -> dict[str, Any]:
+    """Return the documented members that identify an event, from a struct that has them."""
+    values = ((name, getattr(event, name)) for name in MEMBERS)
+    return {name: value for name, value in values if value is not UNSET}
 
 
 # The exact path -------------------------------------------------------------------------------------------------------
@@ -417,6 +417,20 @@ def _to_columns(
             if change:
                 changed(change, name)
     return values, extras, frozenset(moved)
+
+
+def _exactly_identifying(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the documented members that identify an event, as their columns hold them; else as CustomVars does."""
+    found = {}
+    for name in MEMBERS:
+        if name in members:
+            value, _ = _FIT[_BY_NAME[name].kind](members[name])
+            found[name] = _to_json(members[name], name, _uncounted) if value is UNSET else value
+    return found
+
+
+def _uncounted(_change: Change, _name: str) -> None:
+    """Forget a change that is counted elsewhere."""
 
 
 def _fit_string(value: Any) -> tuple[Any, Change | None]:

@@ -146,7 +146,14 @@ def _read(
     for chunk in _chunks_after(at.resume(bundle), run, bundle, file, seal):
         # Events beyond end_date are passed over: with another end_date they must not count as written.
         position = replace(chunk.end, checksum=sealed(chunk.end.checksum, seal))
-        yield reader.from_events(chunk.data, time_extracted), position
+        try:
+            records = reader.from_events(chunk.data, time_extracted)
+        except RecursionError as error:
+            raise BundleError(
+                f"Bundle {bundle.id} holds an event that is nested too deeply to be read.",
+                'Pass over it with "skip_bundles".',
+            ) from error
+        yield records, position
 
 
 def _chunks_after(resume: Position, run: Run, bundle: Bundle, file: SpoolFile, seal: bytes) -> Iterator[Chunk]:
