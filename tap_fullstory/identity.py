@@ -7,8 +7,9 @@ event and never settles later: `UserId`, `SessionId`, `PageId`, `EventStart`, `E
 - members that are absent or null are left out; names are sorted by code point, in nested objects too; no white space;
 - text as UTF-8; escaped are only `"`, `\\` and control characters (`\\b \\t \\n \\f \\r`, else `\\u00xx` in lower
   case); NUL and lone surrogates are U+FFFD, as in the record;
-- a number without a fractional part, within 64 bits, is written as an integer (`2.0` is `2`), any other as the shortest decimal text
-  that gives the same double, as Python's `repr` writes it; what no 64-bit integer or double holds is text;
+- a number without a fractional part, within 64 bits, is written as an integer (`2.0` is `2`), any other as the
+  shortest decimal text that gives the same double, as Python's `repr` writes it; what no 64-bit integer or double
+  holds is text;
 - a documented member is taken as its column holds it (the text `"12"` in an integer column is `12`);
 - `EventStart` is in UTC with `Z`, without trailing zeros in its fraction, so that sources of different precision agree.
 
