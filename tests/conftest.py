@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine and in every run; more of them with HYPOTHESIS_PROFILE=deep.
+settings.register_profile("default", deadline=None, derandomize=True, database=None, max_examples=150)
+settings.register_profile(
+    "deep", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each wait so far; nobody really waits, but the clock moves on as if."""
+    waited: list[float] = []
+    real = time.monotonic
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(waited))
+    return waited

@@ -1,0 +1,273 @@
+"""A second implementation of event records: slow, obvious, standard library only, and no line shared with the tap.
+
+It follows the documentation (columns, `CustomVars`, times) and the published definition of `event_id`. Tests compare
+the tap with it, so a mistake in one of the two shows unless both make the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+LEAST, GREATEST = -(1 << 63), (1 << 63) - 1
+
+INTEGERS = (
+    "IndvId UserId SessionId PageId EventDuration EventSecondaryDuration EventPageOffset EventSessionOffset "
+    "EventModFrustrated EventModDead EventModError EventModSuspicious EventFirstInputDelay PageDuration "
+    "PageActiveDuration PageScreenWidth PageScreenHeight PageViewportWidth PageViewportHeight PageNumEvents "
+    "PageNumDerivedEvents PageNumInfos PageNumWarnings PageNumErrors PageClusterId PageMaxScrollDepthPercent "
+    "LoadDomContentTime LoadEventTime LoadFirstPaintTime LoadLargestPaintTime ReqStatus "
+).split()
+NUMBERS = ["EventCumulativeLayoutShift"]
+TIMES = ["UserCreated", "SessionStart", "EventStart", "PageStart"]
+TEXTS = (
+    "UserAppKey UserDisplayName UserEmail EventType EventSubType EventCustomName EventTargetText "
+    "EventTargetSelectorTok EventTargetSelector EventVarErrorKind EventVarFields EventWebSourceFileUrl "
+    "EventMobileSourceFile PageName PageUrl PageRefererUrl PageIp PageLatLong PageAgent PageBrowser "
+    "PageBrowserVersion PageDevice PagePlatform PageOperatingSystem ReqUrl ReqMethod AppName AppPackageName "
+    "AppDeviceModel AppDeviceVendor AppVersion AppOsVersion AppViewName "
+).split()
+COLUMNS = frozenset((*INTEGERS, *NUMBERS, *TIMES, *TEXTS))
+NEWER_AGENT, AGENT = "PageUserAgent", "PageAgent"
+IDENTIFYING = (
+    "UserId",
+    "SessionId",
+    "PageId",
+    "EventStart",
+    "EventType",
+    "EventSubType",
+    "EventCustomName",
+    "EventTargetText",
+)
+
+
+class DoesNotFit(Exception):
+    """The column cannot hold the value without loss."""
+
+
+class Written:
+    """A number as it stands in the source; JSON knows no other object of this type."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Written) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def read_events(bundle: bytes) -> list[dict[str, Any]]:
+    """Return the events of a bundle; numbers as `Written`."""
+    text = bundle.decode("utf-8", "replace")
+    events = json.loads(text, strict=False, parse_int=Written, parse_float=Written, parse_constant=Written)
+    assert isinstance(events, list) and all(isinstance(event, dict) for event in events)
+    return events
+
+
+def records(
+    bundle: bytes,
+    bundle_id: int,
+    *,
+    columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
+    unknown: Collection[str] = (),
+    start: str | None = None,
+    stop: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the records of a bundle, `CustomVars` as the object that its text stands for.
+
+    Args:
+        columns: what is emitted.
+        unknown: columns that the catalog does not know.
+        start, stop: times between which an event must lie, RFC 3339 in UTC; stop is exclusive.
+    """
+    wanted = []
+    for event in read_events(bundle):
+        values, others, misfits = sort_out(event)
+        moment = values.get("EventStart")
+        if moment is not None:
+            if start is not None and instant(moment) < instant(start):
+                continue
+            if stop is not None and instant(moment) >= instant(stop):
+                continue
+        record = {name: value for name, value in values.items() if name in columns}
+        custom = dict(others)
+        for name in unknown:
+            # Nothing that the catalog does not know is converted: it is kept as it came.
+            for source in (NEWER_AGENT, AGENT) if name == AGENT else (name,):
+                if source in event:
+                    custom[source] = plain(event[source])
+        for name, value in misfits.items():
+            if (AGENT if name == NEWER_AGENT else name) in columns:
+                custom[name] = value
+        if custom and "CustomVars" in columns:
+            record["CustomVars"] = custom
+        if "_bundle_id" in columns:
+            record["_bundle_id"] = bundle_id
+        if "event_id" in columns:
+            record["event_id"] = event_id(event)
+        wanted.append(record)
+    return wanted
+
+
+def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the values of columns, what is no column, and what does not fit its column."""
+    values: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    misfits: dict[str, Any] = {}
+    for name, value in event.items():
+        if name in (NEWER_AGENT, AGENT):
+            continue
+        if name not in COLUMNS:
+            others[safe(name)] = plain(value)
+            continue
+        try:
+            values[name] = fit(name, value)
+        except DoesNotFit:
+            misfits[name] = plain(value)
+    for name in (NEWER_AGENT, AGENT):  # the newer name first: it wins
+        if name not in event:
+            continue
+        try:
+            value = fit(AGENT, event[name])
+        except DoesNotFit:
+            misfits[name] = plain(event[name])
+            continue
+        if AGENT not in values:
+            values[AGENT] = value
+        elif value != values[AGENT]:
+            misfits[name] = plain(event[name])
+    return values, others, misfits
+
+
+def fit(column: str, value: Any) -> Any:
+    """Return *value* as the column holds it."""
+    if value is None:
+        return None
+    if column in TEXTS:
+        if isinstance(value, Written):
+            return value.text
+        if isinstance(value, str):
+            return safe(value)
+    elif column in INTEGERS:
+        if isinstance(value, Written):
+            return whole(value.text)
+        if isinstance(value, str) and re.fullmatch("0|-?[1-9][0-9]*", value):
+            return whole(value)
+    elif column in NUMBERS:
+        if isinstance(value, Written):
+            found = number(value.text)
+            if not isinstance(found, str):
+                return found
+    elif isinstance(value, str):
+        return utc(value)
+    raise DoesNotFit
+
+
+def whole(text: str) -> int:
+    """Return a number as a 64-bit integer, if it is one."""
+    match = re.fullmatch(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", text)
+    if match is None:
+        raise DoesNotFit
+    sign, before, behind, exponent = match[1], match[2], match[3] or "", match[4] or "0"
+    digits = (before + behind).lstrip("0")
+    if not digits:
+        return 0
+    zeros = int(exponent) - len(behind)  # the value is digits times ten to this
+    while zeros < 0 and digits.endswith("0"):
+        digits, zeros = digits[:-1], zeros + 1
+    if zeros < 0 or len(digits) + zeros > 19:
+        raise DoesNotFit
+    value = int(sign + digits + "0" * zeros)
+    if not LEAST <= value <= GREATEST:
+        raise DoesNotFit
+    return value
+
+
+def number(text: str) -> int | float | str:
+    """Return a number as JSON readers take it: a 64-bit integer, a double, or else its text."""
+    if re.fullmatch("-?[0-9]+", text):
+        if len(text) <= 20 and LEAST <= int(text) <= GREATEST:
+            return int(text)
+        double = float(text)
+        exact = abs(double) < float("inf") and Fraction(double) == Fraction(Decimal(text))
+        return double if exact else text
+    double = float(text)
+    return double if abs(double) < float("inf") else text
+
+
+def plain(value: Any) -> Any:
+    """Return any value as `CustomVars` keeps it."""
+    if isinstance(value, Written):
+        return number(value.text)
+    if isinstance(value, str):
+        return safe(value)
+    if isinstance(value, list):
+        return list(map(plain, value))
+    if isinstance(value, dict):
+        return {safe(name): plain(one) for name, one in value.items()}
+    return value
+
+
+def safe(text: str) -> str:
+    """Return text without NUL and lone surrogates."""
+    return "".join("\ufffd" if one == "\0" or "\ud800" <= one <= "\udfff" else one for one in text)
+
+
+def utc(text: str) -> str:
+    """Return an RFC 3339 time in UTC, with all its digits."""
+    match = re.fullmatch(
+        r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
+        r"(\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))?",
+        text,
+    )
+    if match is None:
+        raise DoesNotFit
+    try:
+        moment = datetime(*map(int, match.group(1, 2, 3, 4, 5, 6)), tzinfo=timezone.utc)  # type: ignore[misc]
+        if match[8]:
+            hours, minutes = int(match[9]), int(match[10])
+            if hours > 23 or minutes > 59:
+                raise DoesNotFit
+            offset = timedelta(hours=hours, minutes=minutes)
+            moment = moment - offset if match[8] == "+" else moment + offset
+    except (ValueError, OverflowError):
+        raise DoesNotFit from None
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}{match[7] or ''}Z"
+
+
+def instant(text: str) -> Fraction:
+    """Return the seconds since year 1 of an RFC 3339 time in UTC."""
+    before, _, fraction = text.rstrip("Z").partition(".")
+    seconds = (datetime.fromisoformat(before) - datetime.min).total_seconds()
+    return Fraction(int(seconds)) + Fraction(int(fraction or "0"), 10 ** len(fraction))
+
+
+def event_id(event: dict[str, Any]) -> str:
+    """Return the published key of an event, from the event alone."""
+    values, others, misfits = sort_out(event)
+    members = {name: value for name, value in {**misfits, **values}.items() if name in IDENTIFYING}
+    members |= {name: value for name, value in others.items() if name.startswith("evt_")}
+    start = values.get("EventStart")
+    if start is not None and "." in start:
+        members["EventStart"] = start.rstrip("Z").rstrip("0").rstrip(".") + "Z"
+    text = json.dumps(canonical(members), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def canonical(value: Any) -> Any:
+    """Return a value so that equal ones have the same text."""
+    if isinstance(value, dict):
+        return {name: canonical(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return list(map(canonical, value))
+    if isinstance(value, float) and value == int(value) and LEAST <= int(value) <= GREATEST:
+        return int(value)
+    return value

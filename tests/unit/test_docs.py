@@ -1,0 +1,242 @@
+"""The documents say what the code does: nothing generated is stale, nothing named is missing, nothing is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tap_fullstory import __version__, config, dictionary, errors
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
+MELTANO = (ROOT / "meltano.yml").read_text("utf-8")
+
+# All places from which people copy commands.
+COPIED_FROM = sorted(
+    path
+    for path in chain(
+        ROOT.glob("*.md"),
+        ROOT.glob("*.yml"),
+        ROOT.glob("fullstory_emulator/*.md"),
+        ROOT.glob("examples/**/*"),
+        ROOT.glob("demo/*.py"),
+        ROOT.glob("tap_fullstory/**/*.py"),
+        [ROOT / "Makefile"],
+    )
+    if path.is_file()
+)
+TOP_LEVEL = {"tap_fullstory", "fullstory_emulator", "tests", "demo", "examples", "scripts", ".ci"}
+
+# `pip install`, `pipx run`, `uv tool install`, `meltano add`, … up to the end of the command.
+_INSTALL = re.compile(
+    r"\b(?:(?:pip3?|pipx|uv|poetry|pdm|conda|mamba)\b[^\n`]*?\b(?:install|add|run|inject|download)|meltano add|uvx)\b"
+    r"([^\n`;|&]*)"
+)
+_BARE_NAME = re.compile(r"tap[-_.]?fullstory(?:\[[^\]]*\])?(?:[=<>!~@].*)?", re.IGNORECASE)
+
+
+def load_update_docs() -> ModuleType:
+    """scripts/update-docs as a module; it is a command, so its name has no ending."""
+    loader = SourceFileLoader("update_docs", str(ROOT / "scripts" / "update-docs"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, str]:
+    """What scripts/update-docs would write."""
+    made: dict[str, str] = load_update_docs().documents()
+    return made
+
+
+@pytest.mark.parametrize("name", ["README.md", "meltano.yml"])
+def test_generated_parts_are_current(name: str, documents: dict[str, str]) -> None:
+    """Settings, columns and `--help` stand in the documents as the code has them. If not: scripts/update-docs."""
+    assert documents[name] == (ROOT / name).read_text("utf-8")
+
+
+def test_catalog_json_is_what_discover_prints() -> None:
+    """The catalog in the repository is byte for byte what the command prints with default settings."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "tap_fullstory", "--discover"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+
+    assert printed == (ROOT / "catalog.json").read_bytes()
+
+
+def test_update_docs_writes_nothing_when_all_is_current() -> None:
+    """The check that people run by hand agrees with these tests."""
+    run = subprocess.run(
+        [sys.executable, "scripts/update-docs", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (0, "", "") == (run.returncode, run.stdout, run.stderr)
+
+
+def test_update_docs_sees_what_is_stale() -> None:
+    """A generator that returned what is there already would make the tests above pass for ever."""
+    update_docs = load_update_docs()
+    stale = README.replace("| `prefetch` |", "| `prefetched` |")
+    assert stale != README
+
+    assert README == update_docs.replaced(stale, "settings", update_docs.settings_table(), "<!-- {} -->")
+
+
+def test_readme_has_every_setting() -> None:
+    """One row for each setting, and none for a setting that is gone; independent of how the table is made."""
+    assert [setting.name for setting in config.SETTINGS] == rows_of("begin settings", "end settings")
+
+
+def test_readme_has_every_column() -> None:
+    """One row for each column, in the order of the schema with a key."""
+    assert list(dictionary.schema(event_key=True)["properties"]) == rows_of("begin columns", "end columns")
+
+
+def test_help_comparison_ignores_only_the_layout() -> None:
+    """Versions of Python lay `--help` out differently; a changed word must still be seen."""
+    words = load_update_docs().words
+    assert words("-c FILE, --config FILE\n   settings") == words("-c, --config FILE  settings")
+    assert words("-c FILE, --config FILE") != words("-c FILE, --configs FILE")
+
+
+def test_sample_config_holds_every_setting_and_is_accepted() -> None:
+    """Copying the sample and putting the key in is all there is to do."""
+    sample = json.loads((ROOT / "sample_config.json").read_text("utf-8"))
+
+    assert [setting.name for setting in config.SETTINGS] == list(sample)
+    assert "YOUR-API-KEY" == config.parse_config(sample, {}).api_key
+    assert [] == config.unknown_settings(sample)
+
+
+def test_sample_config_changes_no_default() -> None:
+    """Whoever copies the sample must not get other behaviour than whoever sets only the key."""
+    sample = json.loads((ROOT / "sample_config.json").read_text("utf-8"))
+    least = {name: sample[name] for name in ("api_key", "start_date")}
+
+    assert config.parse_config(least, {}) == config.parse_config(sample, {})
+    eu_key = {"api_key": f"{config.EU_KEY_PREFIX}key"}
+    assert config.EU_API_URL == config.parse_config({**sample, **eu_key}, {}).api_url
+
+
+def test_meltano_knows_every_setting() -> None:
+    """A setting that the plugin definition lacks cannot be set with Meltano; a secret must not be shown by it."""
+    part = MELTANO.partition("\n    settings:\n")[2].partition("\n  loaders:\n")[0]
+    entries = re.split(r"^ +- name: ", part, flags=re.MULTILINE)[1:]
+
+    assert [setting.name for setting in config.SETTINGS] == [entry.partition("\n")[0] for entry in entries]
+    for setting, entry in zip(config.SETTINGS, entries, strict=True):
+        for key in ("label", "kind", "description"):
+            assert re.search(rf"^ +{key}: \S", entry, re.MULTILINE), (setting.name, key)
+        assert setting.secret == ("  sensitive: true" in entry), setting.name
+
+
+def test_meltano_claims_no_more_than_there_is() -> None:
+    """Orchestrators call what a definition promises."""
+    found = re.search(r"^    capabilities:\n((?:    - \S+\n)+)", MELTANO, re.MULTILINE)
+    assert found
+    assert ["catalog", "discover", "state"] == re.findall(r"- (\S+)", found[1])
+    assert "    pip_url: -e .\n    executable: tap-fullstory\n" in MELTANO
+
+
+def test_readme_explains_every_exit_status() -> None:
+    """Every status that the code can end with, and no other, is in the table."""
+    in_code = {0, 2, errors.STATUS_BUG, errors.TargetClosed.status, errors.Stopped(2).status, errors.Stopped(15).status}
+    kinds = [errors.TapError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        in_code.add(kind.status)
+    section = README.partition("\n## Exit statuses\n")[2].partition("\n## ")[0]
+
+    assert sorted(in_code) == [int(status) for status in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("path", COPIED_FROM, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_install_by_the_bare_name(path: Path) -> None:
+    """In the public index the name belongs to another project: who installs by name alone gets that one."""
+    assert [] == bare_installs(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "text, bare",
+    [
+        ("pip install tap-fullstory", True),
+        ("pip3 install --upgrade 'tap-fullstory[emulator]'", True),
+        ("tap/bin/pip install -q \\\n  tap-fullstory==3.0.0", True),
+        ("Run `python -m pip install tap_fullstory` first", True),
+        ("pipx install tap-fullstory", True),
+        ("uv tool install tap-fullstory", True),
+        ("uvx tap-fullstory --help", True),
+        ("meltano add extractor tap-fullstory", True),
+        ("    pip_url: tap-fullstory\n", True),
+        ("    pip_url: -e .\n", False),
+        ('pip install "git+https://GIT-HOST/OWNER/tap-fullstory.git"', False),
+        ("pip install dist/tap_fullstory-3.0.0-py3-none-any.whl", False),
+        ("python3 -m venv tap && tap/bin/pip install . && tap/bin/tap-fullstory --help", False),
+        ("meltano install, then meltano run tap-fullstory target-jsonl", False),
+    ],
+)
+def test_bare_name_is_recognised(text: str, bare: bool) -> None:
+    """The check above finds the ways in which people install things, and leaves the others alone."""
+    assert bare == bool(bare_installs(text))
+
+
+def test_everything_the_readme_names_exists() -> None:
+    """A link or a path that leads nowhere costs the reader more than none."""
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", README) if "://" not in link]
+    spans = [span for span in re.findall(r"`([^`\s]+)`", README) if span.partition("/")[0] in TOP_LEVEL]
+    anchors = {anchor_of(title) for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+
+    assert [] == [link for link in links if link.startswith("#") and link[1:] not in anchors]
+    assert [] == [link for link in [*links, *spans] if link[0] != "#" and not (ROOT / link.partition("#")[0]).exists()]
+
+
+def test_readme_names_only_make_targets_that_exist() -> None:
+    """The first two commands that a reader tries are from the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", README))
+
+    assert {"demo", "test"} <= named
+    assert set() == named - targets
+
+
+def test_changelog_has_this_version() -> None:
+    """Whoever updates looks for what is new in the version they got."""
+    assert re.search(r"^## \[Unreleased\]$", CHANGELOG, re.MULTILINE)
+    own_heading = re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    unreleased = CHANGELOG.partition("## [Unreleased]\n")[2].partition("\n## ")[0]
+    assert own_heading or f"released as {__version__}." in unreleased
+
+
+def rows_of(begin: str, end: str) -> list[str]:
+    """The first cells, without the backquotes, of the README's table between two markers."""
+    assert 1 == README.count(f"<!-- {begin}: ")
+    part = README.partition(f"<!-- {begin}: ")[2].partition(f"<!-- {end} -->")[0]
+    return re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
+
+
+def bare_installs(text: str) -> list[str]:
+    """The commands in *text* that would install the package of this name from an index."""
+    text = text.replace("\\\n", " ")
+    found = [f"pip_url: {name}" for name in re.findall(r"pip_url: *(\S+)", text) if _BARE_NAME.fullmatch(name)]
+    for match in _INSTALL.finditer(text):
+        arguments = [word.strip("'\"(),.:") for word in match[1].split()]
+        found += [match[0] for word in arguments if _BARE_NAME.fullmatch(word)]
+    return found
+
+
+def anchor_of(title: str) -> str:
+    """The anchor that a forge makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
