@@ -143,22 +143,18 @@ def sealed(checksum: int, seal: bytes) -> int:
     return zlib.crc32(seal, checksum)
 
 
-def read_chunks(file: BinaryIO, cuts: Cuts, resume: Position = BEGINNING, seal: bytes = b"") -> Iterator[Chunk]:
-    """Yield the events after *resume*, in chunks that end at *cuts*.
+def matches(file: BinaryIO, position: Position, seal: bytes = b"") -> bool:
+    """Return whether *file* begins with the bytes for which *position* was noted, sealed with *seal*."""
+    try:
+        return sealed(_Text(unpack(file)).checksum(position.bytes), seal) == position.checksum
+    except BundleError:
+        return False
 
-    Args:
-        seal: what the checksum of *resume* is sealed with.
 
-    Raises:
-        BundleError: the bytes before *resume* are not those that were read then.
-    """
+def read_chunks(file: BinaryIO, cuts: Cuts, resume: Position = BEGINNING) -> Iterator[Chunk]:
+    """Yield the events after *resume*, a position that *file* matches, in chunks that end at *cuts*."""
     text = _Text(unpack(file))
-    checksum = 0
-    for begin in range(0, resume.bytes, BLOCK_SIZE):
-        checksum = zlib.crc32(text.take(min(BLOCK_SIZE, resume.bytes - begin)), checksum)
-    if resume != BEGINNING and sealed(checksum, seal) != resume.checksum:
-        raise BundleError("Fullstory now delivers other bytes")
-    position = Position(resume.events, resume.bytes, checksum)
+    position = Position(resume.events, resume.bytes, text.checksum(resume.bytes))
     following = bisect_right(cuts.bytes, resume.bytes)
     for end, events in zip(cuts.bytes[following:], cuts.events[following:], strict=True):
         data = text.take(end - position.bytes)
@@ -179,12 +175,19 @@ class _Text:
         while held < size:
             block = next(self._blocks, b"")
             if not block:
-                raise BundleError("Fullstory now delivers fewer bytes")
+                raise BundleError("it is shorter than expected")
             parts.append(block)
             held += len(block)
         text = b"".join(parts)
         self._rest = text[size:]
         return text[:size]
+
+    def checksum(self, size: int) -> int:
+        """Return the CRC-32 of the next bytes, which are passed over."""
+        checksum = 0
+        for begin in range(0, size, BLOCK_SIZE):
+            checksum = zlib.crc32(self.take(min(BLOCK_SIZE, size - begin)), checksum)
+        return checksum
 
 
 def unpack(file: BinaryIO) -> Iterator[bytes]:

@@ -113,7 +113,6 @@ class Client:
         self._report = report
         self._metrics = metrics
         self._session = requests.Session()
-        self._session.max_redirects = 0
         self._session.headers.clear()
 
     def get_json(self, url: str, *, limit: RateLimit, hints: Mapping[int, str] | None = None, **params: Any) -> Any:

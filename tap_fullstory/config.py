@@ -394,7 +394,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = re.sub(r"//[^/@\s]*@", "//***@", json.dumps(value, ensure_ascii=False))  # a password in a URL
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

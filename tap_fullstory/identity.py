@@ -58,7 +58,7 @@ def event_id(members: Mapping[str, Any]) -> str:
         if value is not None:
             canonical[name] = value if type(value) in _PLAIN else _canonical(value)
     start = canonical.get(REPLICATION_KEY)
-    if type(start) is str and start.endswith("0Z") and "." in start:
+    if type(start) is str and start.endswith("0Z") and start[19:20] == ".":
         canonical[REPLICATION_KEY] = _TRAILING_ZEROS.sub("Z", start)
     for name in sorted([name for name in members if name.startswith(CUSTOM_PREFIX)]):
         value = members[name]

@@ -68,9 +68,14 @@ class Report:
             ids = ", ".join(map(str, sorted(self.skip_bundles)))
             skipped = f"; skip_bundles says to pass over {ids}: {self.skipped} passed over in this run"
         return (
-            f"{self.records} records from {self.bundles} bundles, {self.bytes} bytes downloaded, "
-            f"{self.waited:.0f} s waited, {changed} values changed{skipped}."
+            f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
+            f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "
+            f"{_some(changed, 'value')} changed{skipped}."
         )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -10,6 +10,7 @@ from types import FrameType
 
 from tap_fullstory.errors import Stopped
 
+SAME_GRACE = 0.5  # seconds in which a second signal is taken for the first: supervisors send two in a row
 LINE_GRACE = 3.0  # seconds after the signal in which whole runs of records may still be written
 LAST_GRACE = 4.5  # seconds after the signal: then it ends, whatever the target does
 
@@ -28,7 +29,9 @@ class Stop:
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if self._signum is not None:
-            os._exit(128 + signum)
+            if time.monotonic() - self._at > SAME_GRACE:
+                os._exit(128 + signum)
+            return
         self._signum, self._at = signum, time.monotonic()
         # A write into a full pipe does not come back; only another thread can end that.
         timer = threading.Timer(LAST_GRACE, os._exit, (128 + signum,))

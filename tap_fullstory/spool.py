@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -49,6 +50,11 @@ class SpoolFile:
     def modified(self) -> float:
         """When its last byte was written, Unix seconds."""
         return os.fstat(self.file.fileno()).st_mtime
+
+    @property
+    def time_extracted(self) -> str:
+        """The same as RFC 3339, with milliseconds."""
+        return datetime.fromtimestamp(self.modified, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
     def restart(self) -> None:
         """Forget what is there, to be written anew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from tap_fullstory.bundles import Bundle
@@ -14,11 +14,15 @@ class Source(Protocol):
     """One API that brings events."""
 
     def bundles(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
-        """Yield what is not finished yet, ordered by Stop, up to and with the first that begins at *end* or later.
+        """Yield what is not finished yet, ordered by Stop, at least up to the first that begins at *end* or later.
 
         Args:
             end: Unix nanoseconds; None: up to the newest.
         """
 
-    def fetch(self, bundle: Bundle) -> SpoolFile:
-        """Bring one bundle whole and checked into a file; from any thread."""
+    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
+        """Bring one bundle whole and checked into a file; from any thread.
+
+        Args:
+            usable: whether a whole file that an earlier run left will do.
+        """

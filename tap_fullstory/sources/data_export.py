@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tap_fullstory.bundles import Bundle, check
@@ -68,16 +68,15 @@ class DataExport:
                 LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
                 announced = True
             seen |= {one.id for one in page}
-            for one in new:
-                yield one
-                if end is not None and one.start * SECOND >= end:
-                    return
+            yield from new
             stuck = next((one for one in page if one.stop <= start), None)
             if stuck:
                 raise ResponseError(
                     f"The list of bundles does not move: asked for what stops after {start}, Fullstory listed bundle "
                     f"{stuck.id}, which stops at {stuck.stop}. {REPORT}"
                 )
+            if end is not None and new and all(one.start * SECOND >= end for one in new):
+                return  # not at the first of them: bundles of another length may overlap
             if not new:
                 if len(page) >= PAGE_SIZE and len({one.stop for one in page}) == 1:
                     raise ResponseError(
@@ -87,15 +86,15 @@ class DataExport:
                 return
             start = max(0, max(one.stop for one in page) - 1)
 
-    def fetch(self, bundle: Bundle) -> SpoolFile:
-        """Bring a bundle into a file and check it; one that an earlier run left is used again.
+    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
+        """Bring a bundle into a file and check it; see `Source`.
 
         Raises:
             BundleError: it stays damaged; the text names it.
         """
         file = self._spool.open(bundle.id)
         try:
-            if not (file.whole and self._is_sound(file)):
+            if not (file.whole and self._is_sound(file) and usable(file)):
                 self._client.retry(lambda: self._download(bundle, file), self._get_limit)
         except BaseException:
             file.close(keep=False)

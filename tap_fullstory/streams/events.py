@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import pendulum
 
 from tap_fullstory import dictionary
-from tap_fullstory.bundles import Bundle, Chunk, Position, read_chunks, sealed
+from tap_fullstory.bundles import BEGINNING, Bundle, Position, matches, read_chunks, sealed
 from tap_fullstory.config import Config
 from tap_fullstory.errors import BundleError, ConfigError
 from tap_fullstory.moments import SECOND, comparable, to_text
@@ -24,7 +24,7 @@ from tap_fullstory.streams import Run, Selection, Stream
 LOGGER = logging.getLogger(__name__)
 
 NAME = "events"
-MILLISECOND = 1_000_000  # nanoseconds
+FRESH = 3600.0  # seconds for which a file that another run left may stand for what Fullstory delivers now
 
 
 def stream(*, event_key: bool) -> Stream:
@@ -47,15 +47,23 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
     """Yield the events after *bookmark* (as the state holds it), and a Checkpoint wherever a later run may resume."""
     config, report = run.config, run.report
     left = parse_events_bookmark(bookmark)
-    at = _begin(left, config, run.now)
+    begun = at = _begin(left, config, run.now)
     if at.until > run.now:
         LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", to_text(at.until))
         yield Checkpoint(at.to_json())
         return
 
     def fetch(piece: Piece) -> SpoolFile | None:
-        wanted = piece.window is not None and piece.bundle.id not in config.skip_bundles
-        return run.source.fetch(piece.bundle) if wanted else None
+        if piece.window is None or piece.bundle.id in config.skip_bundles:
+            return None
+        resume = begun.resume(piece.bundle)
+
+        def usable(file: SpoolFile) -> bool:
+            if resume != BEGINNING:
+                return matches(file.file, resume, _seal(piece))
+            return time.time() - file.modified < FRESH
+
+        return run.source.fetch(piece.bundle, usable)
 
     at_end = False
     pieces = _pieces(run.source.bundles(at, config.end_date), at, config.end_date)
@@ -139,15 +147,16 @@ def _read(
     run: Run, piece: Piece, file: SpoolFile, at: EventsBookmark, selection: Selection
 ) -> Iterator[tuple[Records, Position]]:
     """Yield the records of a bundle in runs, each with the position behind it."""
-    bundle, window = piece.bundle, piece.window
-    reader = EventReader(selection.columns, selection.unknown, bundle.id, window, run.report)
-    time_extracted = to_text(int(file.modified * 1000) * MILLISECOND)
-    seal = window.stop.encode() if window and window.stop else b""
-    for chunk in _chunks_after(at.resume(bundle), run, bundle, file, seal):
-        # Events beyond end_date are passed over: with another end_date they must not count as written.
-        position = replace(chunk.end, checksum=sealed(chunk.end.checksum, seal))
+    bundle = piece.bundle
+    reader = EventReader(selection.columns, selection.unknown, bundle.id, piece.window, run.report)
+    resume = at.resume(bundle)
+    if resume != BEGINNING and not matches(file.file, resume, _seal(piece)):
+        LOGGER.warning(_REPEAT, bundle.id, _CHANGED, "it", _repeats(resume, run.config))
+        resume = BEGINNING
+    for chunk in read_chunks(file.file, file.cuts, resume):
+        position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
         try:
-            records = reader.from_events(chunk.data, time_extracted)
+            records = reader.from_events(chunk.data, file.time_extracted)
         except RecursionError as error:
             raise BundleError(
                 f"Bundle {bundle.id} holds an event that is nested too deeply to be read.",
@@ -156,18 +165,13 @@ def _read(
         yield records, position
 
 
-def _chunks_after(resume: Position, run: Run, bundle: Bundle, file: SpoolFile, seal: bytes) -> Iterator[Chunk]:
-    chunks = read_chunks(file.file, file.cuts, resume, seal)
-    try:
-        first = next(chunks, None)
-    except BundleError as error:
-        LOGGER.warning(_REPEAT, bundle.id, error, "it", _repeats(resume, run.config))
-        chunks = read_chunks(file.file, file.cuts)
-        first = next(chunks, None)
-    return chain(() if first is None else (first,), chunks)
+def _seal(piece: Piece) -> bytes:
+    """Return what a position in a bundle holds for besides its bytes: events from `end_date` on were not written."""
+    return piece.window.stop.encode() if piece.window and piece.window.stop else b""
 
 
 _REPEAT = "Bundle %s was written in part, but %s; %s is read again from the beginning: %s."
+_CHANGED = "Fullstory now delivers other bytes, or end_date was moved within it"
 
 
 def _repeats(position: Position, config: Config) -> str:
