@@ -13,6 +13,7 @@ assert version, "tap_fullstory/__init__.py does not say __version__"
 
 # Every lower end is the oldest release that has wheels for Python 3.10 to 3.13; constraints-lowest.txt is tested.
 # urllib3: 2.7 is the first without a known decompression bomb in the streaming path, which reads every bundle.
+# isal: stands in for zlib and unpacks three times as fast; 260 kB, wheels for every platform of the others.
 # msgspec: reads and writes the events; the exact path in plain Python is twenty times slower.
 emulator = ["aiohttp>=3.13.3,<4"]
 test = [
@@ -39,6 +40,7 @@ setup(
     },
     install_requires=[
         "backoff>=2.2.1,<3",
+        "isal>=1.7.2,<2",
         "msgspec>=0.19,<1",
         "pendulum>=3.1,<4",
         "requests>=2.32.4,<3",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from itertools import chain
 from typing import BinaryIO
 
 import msgspec
+from isal import isal_zlib as zlib
 
 from tap_fullstory.errors import BundleError
 
@@ -43,6 +43,7 @@ class _Any(msgspec.Struct, gc=False):
 _decode_objects = msgspec.json.Decoder(list[_Any]).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _scan = json.JSONDecoder(strict=False).raw_decode
+_FIRST_BRACE = re.compile(rb"\{")
 _NOT_WHITE = re.compile(r"[^ \t\r\n]")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -81,7 +82,7 @@ BEGINNING = Position()
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole events, separated by commas, without the brackets around them, and the position after them."""
+    """Some of the events, as a JSON array, and the position after them."""
 
     data: bytes
     events: int
@@ -157,10 +158,11 @@ def read_chunks(file: BinaryIO, cuts: Cuts, resume: Position = BEGINNING) -> Ite
     position = Position(resume.events, resume.bytes, text.checksum(resume.bytes))
     following = bisect_right(cuts.bytes, resume.bytes)
     for end, events in zip(cuts.bytes[following:], cuts.events[following:], strict=True):
-        data = text.take(end - position.bytes)
-        before, position = position, Position(events, end, zlib.crc32(data, position.checksum))
-        events_only = data.removeprefix(BYTE_ORDER_MARK).lstrip(b"[," + WHITE)
-        yield Chunk(events_only, events - before.events, position)
+        piece = text.take(end - position.bytes)
+        before, position = position, Position(events, end, zlib.crc32(piece, position.checksum))
+        first = _FIRST_BRACE.search(piece)  # behind the bracket or comma before it
+        assert first is not None, "a cut stands behind an event"
+        yield Chunk(b"".join((b"[", piece[first.start() :], b"]")), events - before.events, position)
 
 
 class _Text:
@@ -170,7 +172,7 @@ class _Text:
         self._blocks = blocks
         self._rest = b""
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int) -> memoryview:
         parts, held = [self._rest], len(self._rest)
         while held < size:
             block = next(self._blocks, b"")
@@ -180,7 +182,7 @@ class _Text:
             held += len(block)
         text = b"".join(parts)
         self._rest = text[size:]
-        return text[:size]
+        return memoryview(text)[:size]
 
     def checksum(self, size: int) -> int:
         """Return the CRC-32 of the next bytes, which are passed over."""
@@ -222,7 +224,7 @@ def _inflate(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 begun = True
             try:
                 text = member.decompress(packed, BLOCK_SIZE)
-            except zlib.error as error:
+            except zlib.error as error:  # type: ignore[misc]  # its types do not say that it is an exception
                 raise BundleError(f"its compression is damaged: {str(error).rpartition(': ')[2]}") from error
             parts.append(text)
             size += len(text)
@@ -285,7 +287,7 @@ def _events_in(buffer: bytes, prefix: bytes, *, last: bool) -> list[tuple[int, i
             continue
         try:
             # The proof: inside a string or a nested value, one more bracket cannot end what the first one began.
-            events = len(_decode_objects(b"%b%b]" % (prefix, buffer[:end]))) - earlier
+            events = len(_decode_objects(b"".join((prefix, memoryview(buffer)[:end], b"]")))) - earlier
         except _UNREADABLE:
             continue
         return [(end, events)]
@@ -361,11 +363,12 @@ def _spread(buffer: bytes, prefix: bytes, ends: list[tuple[int, int]], most: int
         yield last, total
 
 
-def split_events(data: bytes) -> list[bytes]:
-    """Return the events of a chunk one by one."""
+def split_events(array: bytes) -> list[bytes]:
+    """Return the events of a JSON array one by one."""
     try:
-        return [bytes(raw) for raw in _decode_raws(b"[%b]" % data)]
+        return [bytes(raw) for raw in _decode_raws(array)]
     except _UNREADABLE:
-        ends = _search(data + b"]", FIRST, last=True)
+        events = array[1:]
+        ends = _search(events, FIRST, last=True)
     starts = [0, *(end for end, _ in ends[:-1])]
-    return [data[start:end].lstrip(b"," + WHITE) for start, (end, _) in zip(starts, ends, strict=True)]
+    return [events[start:end].lstrip(b"," + WHITE) for start, (end, _) in zip(starts, ends, strict=True)]

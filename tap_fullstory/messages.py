@@ -52,7 +52,10 @@ class MessageWriter:
         head = b'{"type":"RECORD","stream":%b,"record":' % json.dumps(stream.name).encode()
         tail = b',"time_extracted":%b}\n' % json.dumps(records.time_extracted).encode()
         # A line break can stand only between two records: inside a JSON text it is escaped.
-        self._write(head + records.lines[:-1].replace(b"\n", tail + head) + tail)
+        messages = records.lines.replace(b"\n", tail + head)
+        first = messages.find(b"\n") + 1
+        self._write(head + messages[:first])
+        self._write(messages, first, len(messages) - len(head))  # behind the last one stands a head too many
 
     def state(self, value: Mapping[str, Any]) -> None:
         """Write the STATE."""
@@ -61,11 +64,12 @@ class MessageWriter:
     def _message(self, message: Mapping[str, Any]) -> None:
         self._write(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        written = 0
-        while written < len(data):
-            if self._stop.pressing and (written == 0 or data[written - 1 : written] == b"\n"):
+    def _write(self, data: bytes, written: int = 0, stop: int | None = None) -> None:
+        """Write whole lines: what stands from *written* up to *stop*."""
+        view = memoryview(data)[:stop]
+        begin = written
+        while written < len(view):
+            if self._stop.pressing and (written == begin or data[written - 1 : written] == b"\n"):
                 self._stop.check()
             end = written + WRITE_SIZE
             if self._stop.pressing:

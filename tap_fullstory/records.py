@@ -52,7 +52,7 @@ _TYPES: dict[Kind, Any] = {
 }
 _BY_NAME = {field.name: field for field in FIELDS}
 _FIELD_OF = {name: field for field in FIELDS for name in field.source_names}
-_ALIASED = tuple(field for field in FIELDS if field.names)
+_NEWER = {name: field.name for field in FIELDS for name in field.source_names if name != field.name}
 
 PARTS = 8  # of a run that holds something odd; fewer would look at it more often, more would be short
 
@@ -126,10 +126,10 @@ class EventReader:
         self._fields = tuple(field for field in FIELDS if field.name in selected)
         self._unknown = frozenset(name for one in unknown if one in _BY_NAME for name in _BY_NAME[one].source_names)
         self._known = frozenset(_FIELD_OF.keys() - self._unknown)
-        self._aliased = tuple(field for field in _ALIASED if field.name in selected)
-        self._timestamps = tuple(
-            (field.name, attrgetter(field.name)) for field in self._fields if field.kind is Kind.TIMESTAMP
-        )
+        timestamps = [field.name for field in self._fields if field.kind is Kind.TIMESTAMP]
+        renamed = [name for name, older in _NEWER.items() if older in selected]
+        self._watched = (*timestamps, *renamed)
+        self._watch = attrgetter(*self._watched, EVENT_ID)  # of one name alone it would give no tuple
         self._custom_vars = CUSTOM_VARS in selected
         self._event_id = EVENT_ID in selected
         self._bundle_id = bundle_id if BUNDLE_ID in selected else None
@@ -143,24 +143,25 @@ class EventReader:
         self._decode_one = _decoder(strict) if everything else None
         self._mostly_custom = False
 
-    def from_events(self, data: bytes, time_extracted: str) -> Records:
-        """Return the records of *data*: whole events, separated by commas, without the brackets around them."""
-        events = self._read(data)
+    def from_events(self, array: bytes, time_extracted: str) -> Records:
+        """Return the records of a JSON array of events."""
+        events = self._read(array)
         count = len(events)
         if self._window:
             holds = self._window.holds
             events = [event for event in events if holds(_start_of(event))]
         return Records(len(events), encode_lines(events), count, time_extracted)
 
-    def _read(self, data: bytes) -> list[Any]:
-        events = None if _has_nul(data) else self._plain(data)
-        return self._mixed(split_events(data), _has_nul(data)) if events is None else events
+    def _read(self, array: bytes) -> list[Any]:
+        nul = _has_nul(array)
+        events = None if nul else self._plain(array)
+        return self._mixed(split_events(array), nul) if events is None else events
 
-    def _plain(self, data: bytes) -> list[Any] | None:
+    def _plain(self, array: bytes) -> list[Any] | None:
         if self._decode_run is None:
             return None
         try:
-            events = self._decode_run(b"[%b]" % data)
+            events = self._decode_run(array)
         except _UNREADABLE:
             return None
         return events if self._finish_plain(events) else None
@@ -187,8 +188,8 @@ class EventReader:
 
     def _others(self, raws: Sequence[bytes]) -> list[Any]:
         """Read events with custom variables; odd ones among them in ever shorter runs, so that only they are slow."""
-        data = b",".join(raws)
-        events = None if _has_nul(data) else self._custom(b"[%b]" % data)
+        array = b"[%b]" % b",".join(raws)
+        events = None if _has_nul(array) else self._custom(array)
         if events is not None:
             return events
         if len(raws) == 1:
@@ -205,12 +206,12 @@ class EventReader:
                 event.event_id = event_id(_identifying(event))
         return True
 
-    def _custom(self, text: bytes) -> list[Any] | None:
+    def _custom(self, array: bytes) -> list[Any] | None:
         known = self._known
         extras: list[dict[str, Any]] = []
         names: list[str] = []
         try:
-            members = _decode_dicts(text)
+            members = _decode_dicts(array)
             identities = msgspec.convert(members, list[_IDENTITY]) if self._event_id else ()
             for one in members:
                 unknown = one.keys() - known
@@ -237,29 +238,19 @@ class EventReader:
 
     def _complete(self, events: list[Any]) -> bool:
         """Give columns with several names their value and times their form; False if that needs the exact path."""
-        for field in self._aliased:
-            first, second = field.names
-            newer = [getattr(event, first) for event in events]
-            if newer.count(UNSET) == len(newer):
+        if not events:
+            return True
+        for name, values in zip(self._watched, zip(*map(self._watch, events), strict=True), strict=False):
+            missing = values.count(UNSET)
+            if missing == len(values):
                 continue
-            for event, value in zip(events, newer, strict=True):
-                if value is UNSET:
-                    continue
-                if getattr(event, second) not in (UNSET, value):
+            if name in _NEWER:
+                if not _rename(events, name, _NEWER[name]):
                     return False
-                setattr(event, second, value)
-                setattr(event, first, UNSET)
-        for name, get in self._timestamps:
-            texts = [text for text in map(get, events) if type(text) is str]
-            if not texts or are_utc(texts):
                 continue
-            for event in events:
-                text = getattr(event, name)
-                if type(text) is str:
-                    moment = to_utc(text)
-                    if moment is None:
-                        return False
-                    setattr(event, name, moment)
+            texts = [text for text in values if text is not UNSET and text is not None]
+            if not are_utc(texts) and not _normalise(events, name):
+                return False
         return True
 
     def _exact(self, data: bytes) -> dict[str, Any]:
@@ -350,6 +341,30 @@ _IDENTITY: Any = msgspec.defstruct(
 
 def _start_of(event: Any) -> Any:
     return event.get(REPLICATION_KEY) if type(event) is dict else event.EventStart
+
+
+def _rename(events: list[Any], newer: str, name: str) -> bool:
+    """Give the column *name* the value of the member *newer*; False if both are there and differ."""
+    for event in events:
+        value = getattr(event, newer)
+        if value is not UNSET:
+            if getattr(event, name) not in (UNSET, value):
+                return False
+            setattr(event, name, value)
+            setattr(event, newer, UNSET)
+    return True
+
+
+def _normalise(events: list[Any], name: str) -> bool:
+    """Bring the times of a column into their form; False if one cannot be read."""
+    for event in events:
+        text = getattr(event, name)
+        if text is not UNSET and text is not None:
+            moment = to_utc(text)
+            if moment is None:
+                return False
+            setattr(event, name, moment)
+    return True
 
 
 def _identifying(event: Any) -> dict[str, Any]:

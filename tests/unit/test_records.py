@@ -462,7 +462,7 @@ def test_custom_variables_are_told_from_new_fields(name: str, custom: bool) -> N
 def test_records_of_no_events_are_none() -> None:
     """A bundle all of whose events a bound leaves out would write an empty line."""
     records = make_reader(window=Window("2025-01-01T00:00:00")).from_events(
-        b'{"EventStart":"2024-01-01T00:00:00Z"}', EXTRACTED
+        b'[{"EventStart":"2024-01-01T00:00:00Z"}]', EXTRACTED
     )
 
     assert (0, b"", 1) == (records.count, records.lines, records.events)

@@ -36,10 +36,7 @@ def test_the_summary_tells_records_bundles_bytes_waits_and_changes() -> None:
     report.change(Change.MOVED, ["a", "b"])
     report.change(Change.DROPPED, {"c": 5})
 
-    assert (
-        "11 records, 2 bundles finished, 345 bytes downloaded, 31 s waited, 7 values changed."
-        == report.summary()
-    )
+    assert "11 records, 2 bundles finished, 345 bytes downloaded, 31 s waited, 7 values changed." == report.summary()
 
 
 def test_the_summary_names_the_bundles_that_the_settings_say_to_skip() -> None:
