@@ -1,0 +1,120 @@
+"""When a STATE is written, and when not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tap_fullstory import sync
+from tap_fullstory.messages import MessageWriter
+from tap_fullstory.metrics import Metrics
+from tap_fullstory.records import Records
+from tap_fullstory.report import Report
+from tap_fullstory.signals import Stop
+from tap_fullstory.state import Checkpoint
+from tap_fullstory.streams import Run, Selection, Stream
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+    return clock
+
+
+def records(count: int) -> Records:
+    return Records(count, b'{"a":1}\n' * count, count, "2024-01-01T00:00:00.000Z")
+
+
+def messages_of(tmp_path: Path, items: list[Any], most: int = 10) -> list[dict[str, Any]]:
+    """What a sync writes for a stream that yields *items*; a callable among them is called."""
+
+    def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
+        for item in items:
+            if callable(item):
+                item()
+            else:
+                yield item
+
+    schema = {"type": "object", "properties": {"a": {"type": ["null", "integer"]}}}
+    stream = Stream("numbers", schema, (), "INCREMENTAL", extract)
+    config: Any = SimpleNamespace(checkpoint_records=most)
+    source: Any = None
+    stop = Stop()
+    run = Run(config, source, Report(), Metrics(), stop, now=0)
+    path = tmp_path / "messages"
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        sync.sync([(stream, Selection(("a",)))], {"other": 1}, run, MessageWriter(descriptor, stop))
+    finally:
+        os.close(descriptor)
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def kinds(messages: list[dict[str, Any]]) -> list[Any]:
+    """Each message in short: the bookmark of a STATE, else the first letter of its type."""
+    return [one["value"]["bookmarks"]["numbers"] if one["type"] == "STATE" else one["type"][0] for one in messages]
+
+
+def test_a_state_comes_before_more_records_than_allowed(tmp_path: Path) -> None:
+    """After a crash more would have to be read again than was promised."""
+    items = [records(6), Checkpoint(1, due=False), records(4), Checkpoint(2, due=False), records(1), Checkpoint(3)]
+
+    messages = messages_of(tmp_path, items, most=10)
+
+    assert ["S", *"R" * 10, 2, "R", 3] == kinds(messages)
+    assert {"other": 1, "numbers": 3} == messages[-1]["value"]["bookmarks"]
+
+
+def test_a_state_comes_every_minute(tmp_path: Path, clock: Clock) -> None:
+    """A slow target would get no state for hours."""
+
+    def a_minute() -> None:
+        clock.now += 60.0
+
+    items = [records(1), Checkpoint(1, due=False), a_minute, records(1), Checkpoint(2, due=False), records(1)]
+
+    assert ["S", "R", "R", 2, "R"] == kinds(messages_of(tmp_path, items))
+
+
+def test_the_same_state_is_not_written_twice(tmp_path: Path) -> None:
+    """Targets would store the same state again and again."""
+    assert ["S", 1] == kinds(messages_of(tmp_path, [Checkpoint(1), Checkpoint(1)]))
+
+
+def test_a_run_without_a_checkpoint_writes_the_state_it_was_given(tmp_path: Path) -> None:
+    """An orchestrator that keeps the last state of a run would forget the one it had."""
+    messages = messages_of(tmp_path, [])
+
+    assert {"other": 1} == messages[-1]["value"]["bookmarks"]
+
+
+def test_metrics_come_every_minute(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher would take a long run for a dead one."""
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "tap_fullstory.metrics.log", lambda _logger, point: seen.append(f"{point.metric} {point.value}")
+    )
+
+    def half_a_minute() -> None:
+        clock.now += 30.0
+
+    messages_of(tmp_path, [records(2), half_a_minute, records(3), half_a_minute, records(4), records(5)])
+
+    assert ["record_count 9"] == seen
