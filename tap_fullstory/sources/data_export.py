@@ -144,7 +144,7 @@ def _renamed(page: list[Bundle], bookmark: EventsBookmark) -> set[int]:
 def _broken(bundle: Bundle, what: str) -> BundleError:
     return BundleError(
         f"Bundle {bundle.id} ({to_text(bundle.start * SECOND)} to {to_text(bundle.stop * SECOND)}) {what}.",
-        'Nothing of it was written. Run again later with the last state, or pass over it with "skip_bundles".',
+        'None of this download was written. Run again later with the last state, or pass over it with "skip_bundles".',
     )
 
 
