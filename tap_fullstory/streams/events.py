@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,22 +73,22 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
         at = _without_lost(at, left, bundle, config)
         # The state has one place for a bundle written in part; while another one holds it, this one must be finished.
         free = at.partial is None or at.partial[0] == bundle.id
-        if file is not None:
-            with file:
+        with file or nullcontext():  # the file goes when the state after it has been written, not before
+            if file is not None:
                 for records, position in _read(run, piece, file, at, selection):
                     yield records
                     if free:
                         at = at.inside(bundle, position)
                         yield Checkpoint(at.to_json(), due=False)
-            report.bundles += 1
-        elif bundle.id in config.skip_bundles:
-            report.skipped += 1
-            LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
+                report.bundles += 1
+            elif bundle.id in config.skip_bundles:
+                report.skipped += 1
+                LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
+            if not piece.cut:
+                at = at.after(bundle)
+            if free or not piece.cut:  # `until` moves to end_date when all bundles that are cut there are written
+                yield Checkpoint(at.to_json())
         at_end = at_end or (config.end_date is not None and bundle.stop * SECOND >= config.end_date)
-        if not piece.cut:
-            at = at.after(bundle)
-        if free or not piece.cut:  # `until` moves to end_date when all bundles that are cut there are written
-            yield Checkpoint(at.to_json())
     if at_end and config.end_date is not None:
         at = at.at(config.end_date)
     yield Checkpoint(at.to_json())
