@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from tap_fullstory import __version__, logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
@@ -103,16 +103,15 @@ def _sync(args: argparse.Namespace) -> None:
         LOGGER.warning("%s", line)
     parsed = config.parse_config(settings, os.environ)
     streams = [events.stream(event_key=parsed.event_key)]
-    selected = select(streams, read_catalog(args.catalog) if args.catalog else None)
-    bookmarks = read_bookmarks(args.state) if args.state else {}
+    selected = select(streams, read_catalog(args.catalog) if args.catalog is not None else None)
+    bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     for _, selection in selected:
         for line in selection.warnings:
             LOGGER.warning("%s", line)
     if not selected:
         LOGGER.warning("The catalog selects no stream, so there is nothing to do.")
 
-    if sys.stdout is None:
-        raise SpoolError("stdout is closed. Pipe it into a target or into a file.")
+    stdout = _stdout()
     stop, report, metrics = Stop(), Report(skip_bundles=parsed.skip_bundles), Metrics()
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
@@ -121,7 +120,7 @@ def _sync(args: argparse.Namespace) -> None:
     lent = Run(parsed, source, report, metrics, stop, now=time.time_ns())
     succeeded = False
     try:
-        sync(selected, bookmarks, lent, MessageWriter(sys.stdout.fileno(), stop))
+        sync(selected, bookmarks, lent, MessageWriter(stdout.fileno(), stop))
         spool.clean()
         succeeded = True
     finally:
@@ -133,12 +132,19 @@ def _sync(args: argparse.Namespace) -> None:
 
 def _print(text: str) -> None:
     """Print the one result of a mode that is no sync."""
+    stdout = _stdout()
     try:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        stdout.write(text.encode() + b"\n")
+        stdout.flush()
     except BrokenPipeError as error:
         # else the interpreter would complain once more when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         raise TargetClosed from error
     except OSError as error:
         raise SpoolError(f"stdout cannot be written ({error.strerror}).") from error
+
+
+def _stdout() -> BinaryIO:
+    if sys.stdout is None:
+        raise SpoolError("stdout is closed. Pipe it into a target or into a file.")
+    return sys.stdout.buffer

@@ -11,7 +11,6 @@ import json
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from tap_fullstory.config import Config, is_loopback
+from tap_fullstory.config import USER_AGENT, Config, is_loopback
 from tap_fullstory.errors import (
     AuthError,
     BundleError,
@@ -75,18 +74,16 @@ class RateLimit:
 
     def __init__(self) -> None:
         self._until = 0.0
-        self._lock = threading.Lock()
 
     def close(self, seconds: float) -> None:
         """Let nothing through for so many seconds."""
         self._until = max(self._until, time.monotonic() + seconds)
 
     def wait(self) -> None:
-        """Return when the time has come; of several threads one after the other."""
-        with self._lock:
-            seconds = self._until - time.monotonic()
-            if seconds > 0:
-                time.sleep(seconds)
+        """Return when the time has come."""
+        seconds = self._until - time.monotonic()
+        if seconds > 0:
+            time.sleep(seconds)
 
 
 class _Key(AuthBase):
@@ -115,10 +112,19 @@ class Client:
         self._session = requests.Session()
         self._session.headers.clear()
 
-    def get_json(self, url: str, *, limit: RateLimit, hints: Mapping[int, str] | None = None, **params: Any) -> Any:
-        """Return the JSON document at *url*.
+    def get_json(
+        self,
+        url: str,
+        parse: Callable[[Any], T],
+        *,
+        limit: RateLimit,
+        hints: Mapping[int, str] | None = None,
+        **params: Any,
+    ) -> T:
+        """Return what *parse* makes of the JSON document at *url*.
 
         Args:
+            parse: checks the document; may raise `ResponseError`.
             hints: a further sentence for the errors of these HTTP statuses.
 
         Raises:
@@ -126,20 +132,21 @@ class Client:
             RateLimitError, TransientError, ResponseError: after the last attempt.
         """
 
-        def attempt() -> Any:
+        def attempt() -> T:
             with self._send(url, params, limit, hints or {}) as response:
                 try:
                     body = response.content
                 except requests.RequestException as error:
                     raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
             try:
-                return json.loads(body)
+                document = json.loads(body)
             except (ValueError, RecursionError) as error:
                 kind = response.headers.get("Content-Type", "of no type")
                 raise ResponseError(
                     f"GET {shown(url)} was answered with something that is not JSON ({kind}, {len(body)} bytes).",
                     "Check the URL and what stands between (proxy, login page).",
                 ) from error
+            return parse(document)
 
         return self.retry(attempt, limit)
 
@@ -211,6 +218,9 @@ class Client:
             try:
                 location = response.headers.get("Location") if response.is_redirect else None
                 if location is None:
+                    if _origin(url) != origin and response.status_code >= BAD_REQUEST:
+                        # a link that Fullstory gave us and that has expired, say: ask for a new one
+                        raise TransientError(f"HTTP {response.status_code} from {shown(url)}.", AGAIN)
                     _raise_for_status(response, url, hints)
                     yield response
                     return
@@ -224,9 +234,9 @@ class Client:
 
     def _get(self, url: str, params: Mapping[str, Any], *, with_key: bool) -> requests.Response:
         """Send one request. The key and the user's own headers go to the host they are meant for, and no other."""
-        headers = {"User-Agent": self._config.user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
+        headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
         if with_key:
-            headers |= self._config.http_headers
+            headers |= {"User-Agent": self._config.user_agent, **self._config.http_headers}
         auth = _Key(self._config.api_key) if with_key else _no_key
         timeout = min(CONNECT_TIMEOUT, self._config.request_timeout), self._config.request_timeout
         with self._metrics.http_timer(urlsplit(url).path) as timer:
@@ -234,7 +244,7 @@ class Client:
                 response = self._session.get(
                     url, params=params, headers=headers, auth=auth, timeout=timeout, stream=True, allow_redirects=False
                 )
-            except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            except _NO_URL as error:
                 raise ConfigError(
                     f"{shown(url)} is not a URL that can be asked. Check export_url and api_url."
                 ) from error
@@ -260,16 +270,17 @@ class _Clock:
         """Return the wait after a 429 or 503."""
         if error.wait is not None and error.wait > LONGEST_WAIT:
             raise error
+        told = error.wait or None  # "now" is what we have just tried
         if error.wait is not None and not error.counted:
-            wait = error.wait if error.wait > 0 else next(self._untold)  # "now" is what we have just tried
+            wait = told or next(self._untold)
             self._uncounted += wait
             return wait
         left = self._left(error)
-        if error.wait is None:
+        if told is None:
             return min(next(self._untold), left)
-        if error.wait > left:
+        if told > left:
             raise error
-        return error.wait
+        return told
 
     def after_failure(self, error: TapError) -> float:
         """Return the wait after anything else that may pass; with jitter, so that many taps do not come at once."""
@@ -347,6 +358,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (then - now).total_seconds())
 
 
+_NO_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    urllib3.exceptions.LocationParseError,  # an empty or very long part of a host name
+)
 _NO_DATE = (TypeError, ValueError, OverflowError)
 
 

@@ -26,10 +26,11 @@ EU_KEY_PREFIX = "eu1."  # API: https://developer.fullstory.com/server/v1/getting
 EXPORT_URL = "https://export.fullstory.com"
 USER_AGENT = f"tap-fullstory/{__version__}"
 
+LONGEST_SILENCE = 2_000_000.0  # seconds; the system counts them in milliseconds of 31 bits
 SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-_HEADER_VALUE = re.compile(r"[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa0-\xff])?|")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa1-\xff])?|")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -115,12 +116,12 @@ def _integer(least: int) -> Callable[[Any], int]:
     return parse
 
 
-def _seconds(*, zero: bool) -> Callable[[Any], float]:
+def _seconds(*, zero: bool, most: float = 1e9) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and (value > 0 or (zero and value == 0)) and value < 1e9:
+        if number and (value > 0 or (zero and value == 0)) and value <= most:
             return float(value)
-        raise _Wrong("a number of seconds, " + ("0 or more" if zero else "more than 0"))
+        raise _Wrong(f"a number of seconds, {'0 or more' if zero else 'more than 0'}, {most:.0f} at most")
 
     return parse
 
@@ -252,7 +253,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "request_timeout",
         "seconds",
-        _seconds(zero=False),
+        _seconds(zero=False, most=LONGEST_SILENCE),
         "`600`",
         "Longest silence of a connection; Fullstory makes large bundles while we wait.",
     ),
@@ -328,7 +329,7 @@ def parse_setting(name: str, value: Any) -> Any:
     try:
         return setting.parse(value)
     except _Wrong as wrong:
-        found = f"a secret {_json_type(value)}" if setting.secret else _shown(value)
+        found = f"a secret {_json_type(value)}" if setting.secret else _shown(_bare(value))
         raise ConfigError(
             f'"{name}" is not as expected: found {found}, expected {wrong}. '
             "See sample_config.json for a working example."
@@ -390,11 +391,27 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             settings[setting.name] = json.loads(text.lower() if text in {"True", "False"} else text)
         except (ValueError, RecursionError):
             settings[setting.name] = text  # its check says what is expected
+    for name in environ:
+        # Orchestrators add variables of their own (a second underscore) and the members of objects one by one.
+        setting_name = name.removeprefix(ENV_PREFIX).lower()
+        if (
+            name.startswith(ENV_PREFIX)
+            and setting_name not in _BY_NAME
+            and not setting_name.startswith(("_", *(f"{known}_" for known in _BY_NAME)))
+        ):
+            settings.setdefault(setting_name, None)
     return settings
 
 
+def _bare(value: Any) -> Any:
+    """Return a URL without what may be secret in it: user, password, query, fragment; anything else as it is."""
+    if not isinstance(value, str) or "//" not in value:
+        return value
+    return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
+
+
 def _shown(value: Any) -> str:
-    text = re.sub(r"//[^/@\s]*@", "//***@", json.dumps(value, ensure_ascii=False))  # a password in a URL
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

@@ -103,6 +103,9 @@ class Window:
         return not isinstance(text, str) or (text[:-1] >= self.start and (self.stop is None or text[:-1] < self.stop))
 
 
+ALL = Window()
+
+
 class EventReader:
     """Makes records of the events of one bundle.
 
@@ -110,7 +113,7 @@ class EventReader:
         columns: the columns to emit, a subset of `dictionary.columns`.
         unknown: documented fields that count as unknown, since the catalog does not know them.
         bundle_id: the value of `_bundle_id`.
-        window: which events are emitted; None: all.
+        window: which events are emitted.
         report: counts what is changed.
     """
 
@@ -119,7 +122,7 @@ class EventReader:
         columns: Sequence[str],
         unknown: Iterable[str],
         bundle_id: int,
-        window: Window | None,
+        window: Window,
         report: Report,
     ) -> None:
         selected = set(columns)
@@ -133,7 +136,7 @@ class EventReader:
         self._custom_vars = CUSTOM_VARS in selected
         self._event_id = EVENT_ID in selected
         self._bundle_id = bundle_id if BUNDLE_ID in selected else None
-        self._window = window
+        self._holds = None if window == ALL else window.holds
         self._report = report
         self._convert = _converter(_event_struct(self._fields, self._bundle_id, strict=False))
         # Only when every documented field is a column does "no unknown member" mean "nothing for CustomVars".
@@ -147,9 +150,8 @@ class EventReader:
         """Return the records of a JSON array of events."""
         events = self._read(array)
         count = len(events)
-        if self._window:
-            holds = self._window.holds
-            events = [event for event in events if holds(_start_of(event))]
+        if self._holds is not None:
+            events = [event for event in events if self._holds(_start_of(event))]
         return Records(len(events), encode_lines(events), count, time_extracted)
 
     def _read(self, array: bytes) -> list[Any]:

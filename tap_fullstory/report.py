@@ -23,7 +23,7 @@ class Change(Enum):
 
 @dataclass
 class Report:
-    """Counts of one run. `changes` is written by the thread that makes records, the others by any."""
+    """Counts of one run. The thread that downloads counts `bytes` and `waited`, the one that writes all else."""
 
     records: int = 0
     bundles: int = 0

@@ -6,6 +6,7 @@ only what no other one has locked, and after a crash the next run finds the file
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -142,8 +143,8 @@ class Spool:
 
     def clean(self) -> None:
         """Remove what earlier runs have left behind and nobody uses."""
-        with suppress(OSError):
-            for path in self._folder.glob(f"{self._prefix}*"):
+        for path in self._folder.glob(f"{self._prefix}*"):
+            with suppress(OSError):
                 file = _locked(path, os.O_RDWR)
                 if file:
                     with file:
@@ -154,8 +155,10 @@ def _locked(path: Path, flags: int) -> BinaryIO | None:
     """Open and lock a file; None if it is not there, another process has it, or it is not ours to use."""
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EACCES, errno.EPERM}:
+            return None
+        raise
     file = os.fdopen(descriptor, "r+b", buffering=1024 * 1024)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

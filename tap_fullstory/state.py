@@ -83,9 +83,7 @@ class EventsBookmark:
 
     def at(self, moment: int) -> EventsBookmark:
         """Return the bookmark once everything before *moment* (Unix nanoseconds) is written."""
-        if moment <= self.until:
-            return replace(self, partial=None)
-        return replace(self, until=moment, done=(), partial=None)
+        return self if moment <= self.until else replace(self, until=moment, done=())
 
     def is_done(self, bundle: Bundle) -> bool:
         """Return whether *bundle* is finished."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tap_fullstory.bundles import Bundle, check
+from tap_fullstory.bundles import BEGINNING, Bundle, check
 from tap_fullstory.client import FORBIDDEN, NOT_FOUND, Client, NotFoundError, RateLimit, duration
 from tap_fullstory.dictionary import MAX_INTEGER
 from tap_fullstory.errors import BundleError, ResponseError
@@ -59,11 +59,16 @@ class DataExport:
         start = max(0, bookmark.until // SECOND - (1 if bookmark.done else 0))
         seen: set[int] = set()
         announced = False
+
+        def order(one: Bundle) -> tuple[int, bool]:
+            # the one that is begun before late ones that stop with it: the state has one place for a begun bundle
+            return one.stop, bookmark.resume(one) == BEGINNING
+
         while True:
             page = self._page(start)
             if not seen:
                 seen = _renamed(page, bookmark)
-            new = sorted((one for one in page if one.id not in seen and not bookmark.is_done(one)), key=_stop)
+            new = sorted((one for one in page if one.id not in seen and not bookmark.is_done(one)), key=order)
             if not announced:
                 LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
                 announced = True
@@ -120,15 +125,8 @@ class DataExport:
 
     def _page(self, start: int) -> list[Bundle]:
         hints = {FORBIDDEN: OTHER_WAY, NOT_FOUND: OTHER_WAY}
-        answer = self._client.get_json(f"{self._url}{LIST}", limit=self._list_limit, hints=hints, start=start)
-        exports = answer.get("exports") if isinstance(answer, dict) else None
-        if not isinstance(exports, list):
-            raise ResponseError(f'The list of bundles is not as documented: no array "exports". {REPORT}')
-        return [_bundle(one) for one in exports]
-
-
-def _stop(bundle: Bundle) -> int:
-    return bundle.stop
+        url = f"{self._url}{LIST}"
+        return self._client.get_json(url, _parse_page, limit=self._list_limit, hints=hints, start=start)
 
 
 def _renamed(page: list[Bundle], bookmark: EventsBookmark) -> set[int]:
@@ -148,13 +146,20 @@ def _broken(bundle: Bundle, what: str) -> BundleError:
     )
 
 
+def _parse_page(answer: Any) -> list[Bundle]:
+    exports = answer.get("exports") if isinstance(answer, dict) else None
+    if not isinstance(exports, list):
+        raise ResponseError('The list of bundles is not as documented: no array "exports".', REPORT)
+    return [_bundle(one) for one in exports]
+
+
 def _bundle(entry: Any) -> Bundle:
     """Read one entry of the list: members in either case, numbers or texts; the pages show both."""
     members = {name.lower(): value for name, value in entry.items()} if isinstance(entry, dict) else {}
     numbers = [_number(members.get(name)) for name in ("id", "start", "stop")]
     bundle_id, start, stop = numbers
     if bundle_id is None or start is None or stop is None or stop < start:
-        raise ResponseError(f"A bundle in the list is not as documented: {str(entry)[:200]}. {REPORT}")
+        raise ResponseError(f"A bundle in the list is not as documented: {str(entry)[:200]}.", REPORT)
     return Bundle(bundle_id, start, stop)
 
 

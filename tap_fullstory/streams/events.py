@@ -17,7 +17,7 @@ from tap_fullstory.config import Config
 from tap_fullstory.errors import BundleError, ConfigError
 from tap_fullstory.moments import SECOND, comparable, to_text
 from tap_fullstory.prefetch import ahead
-from tap_fullstory.records import EventReader, Records, Window
+from tap_fullstory.records import ALL, EventReader, Records, Window
 from tap_fullstory.spool import SpoolFile
 from tap_fullstory.state import Checkpoint, EventsBookmark, parse_events_bookmark
 from tap_fullstory.streams import Run, Selection, Stream
@@ -67,10 +67,11 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
         return run.source.fetch(piece.bundle, usable)
 
     at_end = False
+    cut: set[int] = set()  # ids of bundles that are written up to end_date
     pieces = _pieces(run.source.bundles(at, config.end_date), at, config.end_date)
     for piece, file in ahead(fetch, pieces, config.prefetch, run.idle):
         bundle = piece.bundle
-        at = _without_lost(at, left, bundle, config)
+        at = _without_lost(at, left, piece, config)
         # The state has one place for a bundle written in part; while another one holds it, this one must be finished.
         free = at.partial is None or at.partial[0] == bundle.id
         with file or nullcontext():  # the file goes when the state after it has been written, not before
@@ -86,23 +87,27 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
                 LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
             if not piece.cut:
                 at = at.after(bundle)
+            elif file is not None:
+                cut.add(bundle.id)
             if free or not piece.cut:  # `until` moves to end_date when all bundles that are cut there are written
                 yield Checkpoint(at.to_json())
         at_end = at_end or (config.end_date is not None and bundle.stop * SECOND >= config.end_date)
     if at_end and config.end_date is not None:
         at = at.at(config.end_date)
+        if at.partial and at.partial[0] in cut:
+            at = replace(at, partial=None)
     yield Checkpoint(at.to_json())
 
 
-def _without_lost(at: EventsBookmark, left: EventsBookmark | None, bundle: Bundle, config: Config) -> EventsBookmark:
+def _without_lost(at: EventsBookmark, left: EventsBookmark | None, piece: Piece, config: Config) -> EventsBookmark:
     """Forget the bundle that the last run left unfinished, with a warning, if what is listed passes it by."""
-    if left is None or left.partial is None or at.partial != left.partial or bundle.id == left.partial[0]:
+    if left is None or left.partial is None or at.partial != left.partial or piece.bundle.id == left.partial[0]:
         return at
-    if bundle.stop * SECOND <= at.until:  # a late one, listed before it
+    if piece.window is None or piece.bundle.stop * SECOND <= at.until:  # beyond end_date; late, and listed before it
         return at
     if at.until == left.until:  # else start_date was moved
         bundle_id, position = left.partial
-        LOGGER.warning(_REPEAT, bundle_id, "it is not listed any more", "its span", _repeats(position, config))
+        LOGGER.warning(_REPEAT, bundle_id, "another one comes before it now", "its span", _repeats(position, config))
     return replace(at, partial=None)
 
 
@@ -149,7 +154,7 @@ def _read(
 ) -> Iterator[tuple[Records, Position]]:
     """Yield the records of a bundle in runs, each with the position behind it."""
     bundle = piece.bundle
-    reader = EventReader(selection.columns, selection.unknown, bundle.id, piece.window, run.report)
+    reader = EventReader(selection.columns, selection.unknown, bundle.id, piece.window or ALL, run.report)
     resume = at.resume(bundle)
     if resume != BEGINNING and not matches(file.file, resume, _seal(piece)):
         LOGGER.warning(_REPEAT, bundle.id, _CHANGED, "it", _repeats(resume, run.config))

@@ -202,3 +202,31 @@ def test_nothing_but_messages_goes_to_stdout(run_tap: Tap, emulator: Emulator) -
     assert "STATE" == run.messages[-1]["type"]
     assert 77 == failed.status
     assert not failed.records()
+
+
+def test_discovery_does_not_depend_on_the_encoding_of_stdout(run_tap: Tap) -> None:
+    """In a container without a locale nobody could discover."""
+    plain = run_tap.bare(["--discover"])
+    ascii_only = run_tap.bare(["--discover"], env={"PYTHONIOENCODING": "ascii"})
+
+    assert (0, plain.stdout) == (ascii_only.returncode, ascii_only.stdout)
+
+
+def test_an_empty_name_of_a_state_file_is_not_no_state(run_tap: Tap) -> None:
+    """An empty variable in a script would read everything again, in silence."""
+    config = run_tap.file("c.json", run_tap.settings())
+
+    assert 78 == run_tap.plain(["--config", config, "--state", ""]).status
+    assert 78 == run_tap.plain(["--config", config, "--catalog", ""]).status
+
+
+def test_a_misspelt_variable_is_said(run_tap: Tap, emulator: Emulator) -> None:
+    """A setting in the environment would be without effect, in silence."""
+    config = run_tap.file("c.json", run_tap.settings())
+    env = {"TAP_FULLSTORY_STRAT_DATE": "2023-11-15", "TAP_FULLSTORY__SELECT": "[]", "TAP_FULLSTORY_HTTP_HEADERS_X": "1"}
+
+    run = run_tap.plain(["--config", config, "--config", "ENV"], env=env)
+
+    said = [line for line in run.stderr.splitlines() if line.startswith("WARNING")]
+    assert 1 == len(said)
+    assert "strat_date" in said[0] and "start_date" in said[0]

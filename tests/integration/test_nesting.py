@@ -11,7 +11,7 @@ FIRST = 1_700_006_400
 
 def test_a_value_nested_too_deeply_is_said_and_can_be_passed_over(run_tap: Tap, emulator: Emulator) -> None:
     """One absurd event would end every run with the traceback of a bug, and no way past it."""
-    absurd = b'[{"evt_deep":' + b"[" * 700 + b"]" * 700 + b"}]"
+    absurd = b'[{"evt_deep":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"
     emulator.bundles = [
         Bundle(start=FIRST, stop=FIRST + DAY, events=[{"UserId": 1}]),
         Bundle(start=FIRST + DAY, stop=FIRST + 2 * DAY, raw=absurd),
@@ -19,7 +19,7 @@ def test_a_value_nested_too_deeply_is_said_and_can_be_passed_over(run_tap: Tap, 
     ]
     bundle_id = (FIRST + DAY) * 100 + 48
 
-    run = run_tap()
+    run = run_tap(settings={"retry_timeout": 0})
     past = run_tap(settings={"skip_bundles": [bundle_id]}, state=run.states[-1])
 
     assert (65, [1]) == (run.status, run.numbers())

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, FIRST, GET, TIMEOUT, Run, Tap, big_bundle, bundle, event, finished, read_lines
@@ -192,6 +193,7 @@ def test_two_taps_share_one_folder(run_tap: Tap, emulator: Emulator) -> None:
     begun = read_lines(slow, 100)
     with Emulator(bundles=[bundle(0, 4000), bundle(1, 30)]) as second:
         other = {"api_url": second.url, "export_url": second.url}
+        wait_for(lambda: [".bundle"] * 2 == [Path(name).suffix for name in run_tap.waiting()])
         mine = run_tap.waiting()
         quick = run_tap(settings=other)
         same = run_tap()

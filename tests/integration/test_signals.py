@@ -61,7 +61,8 @@ def test_a_signal_ends_a_wait(run_tap: Tap, emulator: Emulator) -> None:
         assert 143 == run.status
         assert seconds < 5
         assert fault.path == LIST or [0, 1, 2] == run.numbers()
-        assert fault.path == LIST or "2023-11-16T00:00:00Z" == run.bookmark["until"]
+        if fault.path == GET:  # the signal may come while the first bundle is being finished
+            assert "2023-11-16T00:00:00Z" == run.bookmark["until"] or 3 == run.bookmark["partial"][1]
 
 
 def test_a_signal_ends_a_run_whose_target_takes_nothing(run_tap: Tap, emulator: Emulator) -> None:

@@ -124,3 +124,25 @@ def test_the_limit_of_downloads_costs_no_more_than_it_must(run_tap: Tap, emulato
     refused = sum(request.status == 429 for request in emulator.requests)
     assert 10 + refused == len(at)
     assert refused <= 5
+
+
+@pytest.mark.parametrize("value", ["0", "Sat, 01 Jan 2000 00:00:00 GMT"])
+def test_a_503_that_names_no_time_to_wait_is_no_reason_to_hurry(run_tap: Tap, emulator: Emulator, value: str) -> None:
+    """A server in trouble would get hundreds of requests a second."""
+    emulator.bundles = [bundle(0)]
+    emulator.faults = [Fault(GET, status=503, headers={"Retry-After": value}, times=None)]
+
+    run = run_tap(settings={"retry_timeout": 2})
+
+    assert run.status in (69, 75)
+    assert emulator.count(GET) <= 4
+
+
+def test_a_list_that_is_not_as_documented_is_asked_for_again(run_tap: Tap, emulator: Emulator) -> None:
+    """One bad answer of a proxy would end a night's run."""
+    emulator.bundles = [bundle(0)]
+    emulator.faults = [Fault(LIST, raw=b'{"message": "try later"}')]
+
+    run = run_tap()
+
+    assert (0, [0, 1, 2]) == (run.status, run.numbers())

@@ -241,3 +241,43 @@ def test_a_window_between_bundles_ends_cleanly(run_tap: Tap, emulator: Emulator)
     assert "2023-11-18T00:00:00Z" == run.bookmark["until"]  # a bundle that ends after it is listed
     assert (0, [500, 501, 502]) == (later.status, later.numbers())
     assert "2023-11-21T00:00:00Z" == later.bookmark["until"]
+
+
+def test_an_end_before_a_half_done_bundle_leaves_it_half_done(run_tap: Tap, emulator: Emulator) -> None:
+    """One run with an earlier end date in between would make the next one repeat what was written."""
+    emulator.bundles = [hourly(FIRST, 24), hourly(FIRST + DAY, 24), hourly(FIRST + 2 * DAY, 24)]
+    run = run_tap(settings={"checkpoint_records": 20})
+    index = next(
+        i for i, state in enumerate(run.states) if state["bookmarks"]["events"]["partial"][:1] == [half_done()]
+    )
+    rest = [one["UserId"] for one in run.after(run.state_positions()[index])]
+
+    between = run_tap(state=run.states[index], settings={"end_date": "2023-11-16T00:00:00Z"})
+    after = run_tap(state=between.states[-1], settings={"checkpoint_records": 20})
+
+    assert (0, []) == (between.status, between.numbers())
+    assert (0, rest) == (after.status, after.numbers())
+    assert not any("repeat" in line for line in between.said + after.said)
+
+
+def half_done() -> int:
+    """The id of the second bundle."""
+    return (FIRST + DAY) * 100 + 48
+
+
+def test_a_late_bundle_listed_before_a_half_done_one_repeats_nothing(run_tap: Tap, emulator: Emulator) -> None:
+    """A bundle that comes late and stops with the one being written would start that one again."""
+    second = hourly(FIRST + DAY, 24)
+    emulator.bundles = [hourly(FIRST, 24), second]
+    run = run_tap(settings={"checkpoint_records": 20})
+    index = next(
+        i for i, state in enumerate(run.states) if state["bookmarks"]["events"]["partial"][:1] == [half_done()]
+    )
+    rest = [one["UserId"] for one in run.after(run.state_positions()[index])]
+    late = Bundle(start=FIRST + DAY, stop=FIRST + 2 * DAY, events=[{"UserId": 900}], id=7)
+    emulator.bundles = [hourly(FIRST, 24), late, second]
+
+    after = run_tap(state=run.states[index])
+
+    assert (0, [*rest, 900]) == (after.status, after.numbers())
+    assert not any("repeat" in line for line in after.said)

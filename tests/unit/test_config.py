@@ -273,3 +273,19 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 
     with pytest.raises(ConfigError, match="cannot be read"):
         read_settings([path], {})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:s3cr3t/more@host", "https://user:p@s3cr3t@host", "https://host/?t=s3cr3t"]
+)
+def test_what_may_be_secret_in_a_wrong_url_is_not_shown(url: str) -> None:
+    """A password in a URL would stand in the log of a scheduler."""
+    with pytest.raises(ConfigError, match="export_url") as caught:
+        parse_setting("export_url", url)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_silence_longer_than_the_system_can_count_is_refused() -> None:
+    """It would be taken for a very short one."""
+    with pytest.raises(ConfigError, match="request_timeout"):
+        parse_setting("request_timeout", 4294968)

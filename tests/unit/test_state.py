@@ -83,9 +83,9 @@ def test_a_date_moves_until_forward_only() -> None:
     """A bounded backfill would end before its end, or take back what is written."""
     begun = at(10, done=(1,), partial=(2, Position(5, 500, 1)))
 
-    assert at(15) == begun.at((T0 + 15) * SECOND)
-    assert at(10, done=(1,)) == begun.at((T0 + 10) * SECOND)
-    assert at(10, done=(1,)) == begun.at((T0 + 5) * SECOND)
+    assert at(15, partial=begun.partial) == begun.at((T0 + 15) * SECOND)
+    assert begun == begun.at((T0 + 10) * SECOND)
+    assert begun == begun.at((T0 + 5) * SECOND)
 
 
 numbers = st.integers(0, 2**63 - 1)
