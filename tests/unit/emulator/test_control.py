@@ -50,6 +50,7 @@ def test_settings_are_read_and_changed(emulator: Emulator) -> None:
 )
 def test_wrong_settings_are_refused(emulator: Emulator, wrong: Any) -> None:
     """A sentence says why, and nothing changes."""
+    emulator.now = START  # the real time would go on
     before = control(emulator, "GET").json()
     response = control(emulator, "PUT", "/settings", wrong)
     assert 400 == response.status_code
