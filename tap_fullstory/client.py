@@ -226,9 +226,12 @@ class Client:
                     return
             finally:
                 response.close()
-            url, params = urljoin(url, location), {}
-            parts = urlsplit(url)
-            if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            try:
+                url, params = urljoin(url, location), {}
+                scheme, host, _ = _origin(url)
+            except ValueError as error:
+                raise ResponseError(f"{shown(response.url)} redirects to something that is not a URL.") from error
+            if scheme != "https" and not (scheme == "http" and is_loopback(host or "")):
                 raise ResponseError(f"{shown(response.url)} redirects to {shown(url)}, which is not https.")
         raise ResponseError(f"{shown(url)} redirects without end.")
 
@@ -252,6 +255,8 @@ class Client:
                 raise _from_tls(error, url) from error
             except requests.RequestException as error:
                 raise TransientError(f"No answer from {shown(url)} ({_reason(error)}).", AGAIN) from error
+            except ValueError as error:  # requests looks at where a redirect leads, also when it is not to follow it
+                raise ResponseError(f"{shown(url)} redirects to something that is not a URL.") from error
             timer.http_status = response.status_code
         return response
 

@@ -215,3 +215,17 @@ def test_a_redirect_on_the_same_host_is_followed_or_refused_but_not_a_bug(run_ta
 
     assert run.status in (65, 69, 78)
     assert emulator.count(LIST) < 100
+
+
+@pytest.mark.parametrize("location", ["http://[::1/x", "https://host:port/x"])
+def test_a_redirect_to_what_is_no_url_is_said(run_tap: Tap, emulator: Emulator, location: str) -> None:
+    """One broken answer of a proxy would end the run with the traceback of a bug."""
+    emulator.bundles = [bundle(0)]
+    emulator.faults = [Fault(GET, redirect=location)]
+
+    mended = run_tap()
+    emulator.faults = [Fault(GET, redirect=location, times=None)]
+    lasting = run_tap(settings={"retry_timeout": 0})
+
+    assert (0, [0, 1, 2]) == (mended.status, mended.numbers())
+    assert (65, []) == (lasting.status, lasting.numbers())
