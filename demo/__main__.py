@@ -43,13 +43,14 @@ tap-fullstory --config config.json --state state.json \\
 # Runs its argument; on SIGTERM ends all of it at once, where a shell would wait for the command in front.
 GUARDED = 'trap "trap - TERM; kill -TERM 0" TERM; eval "$1" & wait $!'
 
-# a session worth looking at: as varied as possible, with a custom event, short enough for a screen
+# a session worth looking at: somebody buys, in the shop that is one page, in as many lines as a screen has
 INTERESTING_SESSION = """\
 SELECT "SessionId"
   FROM fullstory.events
  GROUP BY "SessionId"
-HAVING count(*) BETWEEN 12 AND 24 AND count("EventCustomName") BETWEEN 2 AND 5
- ORDER BY count(DISTINCT "EventType") DESC, count(DISTINCT "PageId") DESC, count(*) DESC, "SessionId"
+HAVING count(*) BETWEEN 18 AND 32 AND bool_or("EventCustomName" = 'Order Completed')
+   AND bool_and("PageUrl" LIKE '%#/%')
+ ORDER BY count(DISTINCT "EventType") DESC, count(*), "SessionId"
  LIMIT 1"""
 EVENTS_BY_TYPE = """\
 SELECT "EventType", count(*), count(DISTINCT "SessionId") AS sessions

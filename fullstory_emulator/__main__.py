@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--custom-vars",
         type=int,
         metavar="N",
-        help="so many custom variables on each event (default: on custom events)",
+        help="so many custom variables on each event (default: those that belong to it)",
     )
     content.add_argument(
         "--prepared", action="store_true", help="repeat one block of events within a bundle: for measuring speed"

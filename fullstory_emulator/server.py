@@ -31,7 +31,7 @@ from fullstory_emulator.faults import HARMLESS, Fault, flipped, shortened, with_
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from fullstory_emulator.visitors import Account
+    from fullstory_emulator.account import Account
 
 Encoding = Literal["file", "transport", "plain", "double"]
 MemberStyle = Literal["numbers", "strings", "lower", "capital_strings"]
@@ -140,6 +140,7 @@ class Emulator:
         bundle_hours: float = 24,
         events_per_bundle: int = 1000,
         visitors: int = 200,
+        sites: Sequence[str] = ("shop", "classic", "app"),
         custom_vars_per_event: int | None = None,
         custom_var_names: Sequence[str] = (),
         dirty: bool = True,
@@ -153,7 +154,7 @@ class Emulator:
         What is in a bundle depends on *seed* and its start alone. As the clock goes on, new bundles appear. Arguments
         as in `Account`; *options* as in `Emulator`.
         """
-        from fullstory_emulator.visitors import Account  # only needed here, and not free to import
+        from fullstory_emulator.account import Account  # only needed here, and not free to import
 
         account = Account(
             seed=seed,
@@ -161,6 +162,7 @@ class Emulator:
             bundle_hours=bundle_hours,
             events_per_bundle=events_per_bundle,
             visitors=visitors,
+            sites=sites,
             custom_vars_per_event=custom_vars_per_event,
             custom_var_names=custom_var_names,
             dirty=dirty,

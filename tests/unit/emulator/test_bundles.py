@@ -87,6 +87,19 @@ def test_a_prepared_bundle_is_one_correct_gzip_file(repeat: int) -> None:
     assert 100 * repeat == len(json.loads(text))
 
 
+def test_a_prepared_bundle_may_be_larger_than_4_gib() -> None:
+    """Its lengths are whole numbers of any size; only gzip's own field begins anew after 2^32."""
+    source = Prepared(b'{"text":"%b"}' % (b"fruit " * 200_000), 5000)
+    assert 6_000_000_000 < source.length
+    size = 0
+    end = b""
+    for piece in source.read_gzip():
+        size += len(piece)
+        end = piece
+    assert source.gzip_length == size
+    assert (source.length % 2**32).to_bytes(4, "little") == end[-4:]
+
+
 @pytest.mark.parametrize("encoding", ["file", "transport", "plain", "double"])
 def test_a_prepared_bundle_comes_in_every_encoding(encoding: Any) -> None:
     """For measuring, too, a client may be told to unpack differently."""
