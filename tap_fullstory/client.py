@@ -20,7 +20,6 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import backoff
-import pendulum
 import requests
 import urllib3
 from requests.auth import AuthBase
@@ -378,7 +377,11 @@ def _date(text: str) -> datetime:
 
 def duration(seconds: float) -> str:
     """Return seconds as people say them: `2 hours 3 minutes`."""
-    return pendulum.duration(seconds=round(seconds)).in_words(locale="en") if round(seconds) else "0 seconds"
+    if not round(seconds):
+        return "0 seconds"
+    import pendulum  # most runs have nothing to wait for
+
+    return pendulum.duration(seconds=round(seconds)).in_words(locale="en")
 
 
 def shown(url: str) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import json
 import re
@@ -347,6 +346,8 @@ def unknown_settings(settings: Mapping[str, Any]) -> list[str]:
     """Return one warning for each setting that this tap does not know, with the nearest that it knows."""
     warnings = []
     for name in settings.keys() - _BY_NAME.keys():
+        import difflib  # who makes no mistake does not wait for it
+
         near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)
         warnings.append(f'The setting "{_shown(name)[1:-1]}" is not known and is ignored; did you mean "{near[0]}"?')
     return sorted(warnings)

@@ -2,8 +2,8 @@
 
 Three ways lead to the same record, fastest first; what one cannot read exactly goes on to the next:
 
-1. `_plain`: events that are as documented and have no custom variables: typed structs, a whole run in one decode.
-2. `_custom`: the same, and everything that is no column goes into `CustomVars`: dicts, then typed structs.
+1. `_expected`: events with members that were met before, whose values fit: typed structs, a whole run in one decode.
+2. `_any`: events with any members, whose values fit: dicts, then typed structs.
 3. `_exact`: one event, with the standard library: odd types, NUL, lone surrogates, numbers that nothing holds.
 """
 
@@ -13,17 +13,18 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
+from itertools import chain, compress, filterfalse, groupby
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Raw
 
-from tap_fullstory.bundles import split_events
+from tap_fullstory.bundles import Chunk, split_events
 from tap_fullstory.dictionary import (
     BUNDLE_ID,
     CUSTOM_VARS,
@@ -32,32 +33,31 @@ from tap_fullstory.dictionary import (
     MAX_INTEGER,
     MIN_INTEGER,
     REPLICATION_KEY,
-    Field,
     Kind,
 )
 from tap_fullstory.identity import MEMBERS, event_id
+from tap_fullstory.layout import (
+    BEFORE_REST,
+    BY_NAME,
+    EXTRAS_MARK,
+    FIELD_OF,
+    NEWER,
+    REST_MARK,
+    SIMPLE,
+    TYPES,
+    Layout,
+    is_custom,
+)
 from tap_fullstory.moments import are_utc, to_utc
 from tap_fullstory.report import Change, Report
 
-# Values that CustomVars takes as they are, as deep as properties are usually nested; deeper ones are read one by one.
-_INTEGER = Annotated[int, Meta(ge=MIN_INTEGER, le=MAX_INTEGER)]
-_SCALAR = _INTEGER | float | str | bool | None
-_FLAT = _SCALAR | list[_SCALAR]
-_SIMPLE = dict[str, _FLAT | dict[str, _FLAT]]
-_TYPES: dict[Kind, Any] = {
-    Kind.STRING: str,
-    Kind.INTEGER: _INTEGER,
-    Kind.NUMBER: _INTEGER | float,  # float alone would make 5.0 of 5
-    Kind.TIMESTAMP: str,
-}
-_BY_NAME = {field.name: field for field in FIELDS}
-_FIELD_OF = {name: field for field in FIELDS for name in field.source_names}
-_NEWER = {name: field.name for field in FIELDS for name in field.source_names if name != field.name}
-
+FEW_ESCAPES = 50  # looked at one by one for NUL; with more, one search through all the text is faster
 PARTS = 8  # of a run that holds something odd; fewer would look at it more often, more would be short
 
+_NUL = b"\\u0000"
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
+_NOT_ZERO = re.compile("[-0.]*[1-9]")
 _CANONICAL_WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 _WIDEST = len(str(MIN_INTEGER))  # characters of the longest 64-bit integer
 
@@ -66,7 +66,8 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 encode = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines
-_decode_dicts = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_decode_dicts = msgspec.json.Decoder(list[dict[str, SIMPLE]]).decode
+_decode_names = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
 @dataclass(frozen=True)
@@ -106,243 +107,231 @@ class Window:
 ALL = Window()
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The records of some of the events."""
+
+    count: int
+    lines: bytes
+
+
 class EventReader:
     """Makes records of the events of one bundle.
 
     Args:
-        columns: the columns to emit, a subset of `dictionary.columns`.
-        unknown: documented fields that count as unknown, since the catalog does not know them.
+        layout: what is selected; shared by all bundles, since it learns.
         bundle_id: the value of `_bundle_id`.
         window: which events are emitted.
         report: counts what is changed.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[str],
-        unknown: Iterable[str],
-        bundle_id: int,
-        window: Window,
-        report: Report,
-    ) -> None:
-        selected = set(columns)
-        self._fields = tuple(field for field in FIELDS if field.name in selected)
-        self._unknown = frozenset(name for one in unknown if one in _BY_NAME for name in _BY_NAME[one].source_names)
-        self._known = frozenset(_FIELD_OF.keys() - self._unknown)
-        timestamps = [field.name for field in self._fields if field.kind is Kind.TIMESTAMP]
-        renamed = [name for name, older in _NEWER.items() if older in selected]
-        self._watched = (*timestamps, *renamed)
-        self._watch = attrgetter(*self._watched, EVENT_ID)  # of one name alone it would give no tuple
-        self._custom_vars = CUSTOM_VARS in selected
-        self._event_id = EVENT_ID in selected
-        self._bundle_id = bundle_id if BUNDLE_ID in selected else None
+    def __init__(self, layout: Layout, bundle_id: int, window: Window, report: Report) -> None:
+        self._layout = layout
+        self._bundle_id = bundle_id
+        self._marked = Raw(b"%d%b" % (bundle_id, EXTRAS_MARK))
         self._holds = None if window == ALL else window.holds
         self._report = report
-        self._convert = _converter(_event_struct(self._fields, self._bundle_id, strict=False))
-        # Only when every documented field is a column does "no unknown member" mean "nothing for CustomVars".
-        everything = len(self._fields) == len(FIELDS)
-        strict = _event_struct(self._fields, self._bundle_id, strict=True)
-        self._decode_run = _decoder(list[strict]) if everything else None  # type: ignore[valid-type]
-        self._decode_one = _decoder(strict) if everything else None
-        self._mostly_custom = False
 
-    def from_events(self, array: bytes, time_extracted: str) -> Records:
-        """Return the records of a JSON array of events."""
-        events = self._read(array)
-        count = len(events)
-        if self._holds is not None:
-            events = [event for event in events if self._holds(_start_of(event))]
-        return Records(len(events), encode_lines(events), count, time_extracted)
+    def from_events(self, chunk: Chunk, time_extracted: str) -> Records:
+        """Return the records of the events of *chunk*, which was extracted then."""
+        runs = list(self._read(chunk.data))
+        lines = runs[0].lines if len(runs) == 1 else b"".join(run.lines for run in runs)
+        return Records(sum(run.count for run in runs), lines, chunk.events, time_extracted)
 
-    def _read(self, array: bytes) -> list[Any]:
-        nul = _has_nul(array)
-        events = None if nul else self._plain(array)
-        return self._mixed(split_events(array), nul) if events is None else events
+    def _read(self, array: bytes) -> Iterator[_Run]:
+        if _has_nul(array):
+            for odd, group in groupby(split_events(array), _has_nul):
+                raws = list(group)
+                yield from map(self._exact, raws) if odd else self._in_one(raws)
+            return
+        run = self._expected(array) if self._layout.shape else self._any(array)
+        if run:
+            yield run
+        else:
+            yield from self._in_parts(split_events(array))
 
-    def _plain(self, array: bytes) -> list[Any] | None:
-        if self._decode_run is None:
+    def _in_one(self, raws: Sequence[bytes]) -> Iterator[_Run]:
+        array = b"[%b]" % b",".join(raws)
+        run = self._expected(array) or self._any(array)
+        if run:
+            yield run
+        elif len(raws) == 1:
+            yield self._exact(raws[0])
+        else:
+            yield from self._in_parts(raws)
+
+    def _in_parts(self, raws: Sequence[bytes]) -> Iterator[_Run]:
+        """Read events some of which are odd in ever shorter runs, so that only these are slow."""
+        length = -(-len(raws) // PARTS)
+        for start in range(0, len(raws), length):
+            yield from self._in_one(raws[start : start + length])
+
+    def _expected(self, array: bytes) -> _Run | None:
+        shape = self._layout.shape
+        if shape is None:
             return None
         try:
-            events = self._decode_run(array)
+            events = shape.decode(array)
+            if shape.rest and not array.isascii():
+                array.decode()  # what is not selected is not looked at by `decode`
         except _UNREADABLE:
             return None
-        return events if self._finish_plain(events) else None
-
-    def _mixed(self, raws: Sequence[bytes], nul: bool) -> list[Any]:
-        """Read the events that are as documented one by one, and the others together."""
-        events: list[Any] = [None] * len(raws)
-        decode = self._decode_one
-        if decode and not self._mostly_custom:
-            for number, raw in enumerate(raws):
-                if not (nul and _has_nul(raw)):
-                    try:
-                        events[number] = decode(raw)
-                    except _UNREADABLE:
-                        continue
-            if not self._finish_plain([event for event in events if event is not None]):
-                events = [None] * len(raws)
-        rest = [number for number, event in enumerate(events) if event is None]
-        # Accounts that send a variable with nearly every event: do not look for exceptions every time.
-        self._mostly_custom = 2 * len(rest) > len(raws)
-        for number, event in zip(rest, self._others([raws[number] for number in rest]), strict=True):
-            events[number] = event
-        return events
-
-    def _others(self, raws: Sequence[bytes]) -> list[Any]:
-        """Read events with custom variables; odd ones among them in ever shorter runs, so that only they are slow."""
-        array = b"[%b]" % b",".join(raws)
-        events = None if _has_nul(array) else self._custom(array)
-        if events is not None:
-            return events
-        if len(raws) == 1:
-            return [self._exact(raws[0])]
-        length = -(-len(raws) // PARTS)
-        runs = (raws[start : start + length] for start in range(0, len(raws), length))
-        return [event for run in runs for event in self._others(run)]
-
-    def _finish_plain(self, events: list[Any]) -> bool:
-        if not self._complete(events):
-            return False
-        if self._event_id:
+        if not _complete(events, shape.watched):
+            return None
+        if self._holds is not None:
+            events = [event for event in events if self._holds(event.EventStart)]
+        if self._layout.event_id:
             for event in events:
-                event.event_id = event_id(_identifying(event))
-        return True
+                event.event_id = event_id({**_set(event, shape.identifying), **_identifying(event)})
+        bundle_id = self._bundle_id if shape.whole else self._marked
+        for event in events:
+            event._bundle_id = bundle_id
+        lines = encode_lines(events)
+        if shape.rest:
+            selected = _without_rest(lines)
+            if len(selected) != len(events):
+                return None
+            lines = b"".join(selected)
+        return _Run(len(events), lines if shape.whole else self._with_custom_vars(lines, custom=shape.custom))
 
-    def _custom(self, array: bytes) -> list[Any] | None:
-        known = self._known
+    def _with_custom_vars(self, lines: bytes, *, custom: bool) -> bytes:
+        """Put into `CustomVars` what stands behind the mark."""
+        first, *others = lines.split(EXTRAS_MARK)
+        parts = [first]
+        extras = []
+        for other in others:
+            if other.startswith(b"}"):
+                parts.append(other)
+                continue
+            extra, _, following = other[1:].partition(b"}\n")
+            extras.append(extra)
+            if self._layout.custom_vars:
+                # Encoded JSON holds no control character, so this is all that has to be escaped.
+                text = extra.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+                parts.append(b',"%b":"{%b}"' % (_CUSTOM_VARS, text))
+            parts += (b"}\n", following)
+        if extras:
+            names = chain.from_iterable(_decode_names(b"[{%b}]" % b"},{".join(extras)))
+            if custom:
+                self._report.custom.update(names)
+            else:
+                self._count_extras(Counter(names))
+        return b"".join(parts)
+
+    def _any(self, array: bytes) -> _Run | None:
+        layout, known = self._layout, self._layout.known.__contains__
         extras: list[dict[str, Any]] = []
-        names: list[str] = []
         try:
             members = _decode_dicts(array)
-            identities = msgspec.convert(members, list[_IDENTITY]) if self._event_id else ()
-            for one in members:
-                unknown = one.keys() - known
-                extras.append({name: one.pop(name) for name in sorted(unknown)} if unknown else _NOTHING)
-                names += unknown
-            events = self._convert(members)
-            if self._custom_vars or self._event_id:
-                msgspec.convert(extras, list[_SIMPLE])
+            identities = msgspec.convert(members, list[_IDENTITY]) if layout.event_id else ()
+            events = layout.convert(members)
         except _UNREADABLE:
             return None
-        if not self._complete(events):
+        if not _complete(events, layout.watched):
             return None
-        if self._event_id:
+        if self._holds is not None:
+            wanted = [self._holds(event.EventStart) for event in events]
+            events, members, identities = (list(compress(all_, wanted)) for all_ in (events, members, identities))
+        layout.learn(members)
+        for one in members:
+            unknown = list(filterfalse(known, one))
+            unknown.sort()
+            extras.append({name: one[name] for name in unknown})
+        if layout.event_id:
             for event, identity, extra in zip(events, identities, extras, strict=True):
                 identity.EventStart = event.EventStart
                 event.event_id = event_id({**extra, **_identifying(identity)})
-        if names:
-            if self._custom_vars:
-                for event, extra in zip(events, extras, strict=True):
-                    if extra:
-                        event.CustomVars = encode(extra).decode()
-            self._count_extras(Counter(names))
-        return events
+        if layout.bundle_id:
+            for event in events:
+                event._bundle_id = self._bundle_id
+        if layout.custom_vars:
+            for event, extra, text in zip(events, extras, encode_lines(extras).decode().split("\n"), strict=False):
+                if extra:
+                    event.CustomVars = text
+        self._count_extras(Counter(chain.from_iterable(extras)))
+        return _Run(len(events), encode_lines(events))
 
-    def _complete(self, events: list[Any]) -> bool:
-        """Give columns with several names their value and times their form; False if that needs the exact path."""
-        if not events:
-            return True
-        for name, values in zip(self._watched, zip(*map(self._watch, events), strict=True), strict=False):
-            missing = values.count(UNSET)
-            if missing == len(values):
-                continue
-            if name in _NEWER:
-                if not _rename(events, name, _NEWER[name]):
-                    return False
-                continue
-            texts = [text for text in values if text is not UNSET and text is not None]
-            if not are_utc(texts) and not _normalise(events, name):
-                return False
-        return True
+    def _exact(self, data: bytes) -> _Run:
+        layout = self._layout
+        changes: list[tuple[Change, str]] = []
 
-    def _exact(self, data: bytes) -> dict[str, Any]:
-        members = parse_event(data, partial(self._report.change, Change.REPLACED, ("(broken UTF-8)",)))
-        values, extras, moved = _to_columns(members, self._known, self._changed)
+        def note(change: Change, name: str) -> None:
+            changes.append((change, name))
+
+        members = parse_event(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
+        values, extras, moved = _to_columns(members, layout.known, note, note if layout.custom_vars else _uncounted)
+        if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
+            return _Run(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
-        record = {field.name: values[field.name] for field in self._fields if field.name in values}
-        if self._event_id:
-            record = {EVENT_ID: event_id({**extras, **_exactly_identifying(members)}), **record}
+        record: dict[str, Any] = {}
+        if layout.event_id:
+            record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members)})
+        record |= {field.name: values[field.name] for field in layout.fields if field.name in values}
+        if layout.bundle_id:
+            record[BUNDLE_ID] = self._bundle_id
         if kept:
-            if self._custom_vars:
+            if layout.custom_vars:
                 record[CUSTOM_VARS] = encode(dict(sorted(kept.items()))).decode()
                 self._report.change(Change.MOVED, moved & kept.keys())
-            self._count_extras(Counter(kept.keys() if not self._custom_vars else kept.keys() - moved))
-        if self._bundle_id is not None:
-            record[BUNDLE_ID] = self._bundle_id
-        return record
+            self._count_extras(Counter(kept.keys() if not layout.custom_vars else kept.keys() - moved))
+        for change, name in changes:
+            self._changed(change, name)
+        return _Run(1, encode_lines([record]))
 
     def _is_column(self, name: str) -> bool:
-        return _FIELD_OF[name] in self._fields
+        return FIELD_OF[name] in self._layout.fields
 
     def _changed(self, change: Change, name: str) -> None:
-        field = _FIELD_OF.get(name) if name in self._known else None
-        if field is None or field in self._fields:
+        field = FIELD_OF.get(name) if name in self._layout.known else None
+        if field is None or field in self._layout.fields:
             self._report.change(change, (name,))
 
     def _count_extras(self, counts: Mapping[str, int]) -> None:
-        if not self._custom_vars:
-            self._report.change(Change.DROPPED, counts)
+        """Count what is no column."""
+        report = self._report
+        if not self._layout.custom_vars:
+            report.change(Change.DROPPED, counts)
             return
         for name, count in counts.items():
-            change = Change.NOT_IN_CATALOG if name in self._unknown else Change.NEW_FIELD
-            if change is Change.NEW_FIELD and is_custom(name):
-                self._report.custom[name] += count
+            if name in report.custom or (name not in self._layout.unknown and is_custom(name)):
+                report.custom[name] += count
             else:
-                self._report.change(change, {name: count})
+                change = Change.NOT_IN_CATALOG if name in self._layout.unknown else Change.NEW_FIELD
+                report.change(change, {name: count})
 
 
-_NOTHING: dict[str, Any] = {}
-_CUSTOM = re.compile(r"(?:user|evt|page)_|.*_(?:str|int|real|bool|date)s?$", re.DOTALL)
-
-
-def is_custom(name: str) -> bool:
-    """Return whether *name* looks like a custom variable.
-
-    API: https://help.fullstory.com/hc/en-us/articles/360020623294 (prefix and suffix; older exports lack the prefix).
-    """
-    return _CUSTOM.match(name) is not None
-
-
-# The type of the tap's own columns: nothing that is read fits it, so a member of that name is not taken for ours (it is
-# NUL, and events with NUL are read on the exact path). What we set ourselves is not checked.
-_OURS = Literal["\0"]
-
-
-def _event_struct(fields: Sequence[Field], bundle_id: int | None, *, strict: bool) -> type[Struct]:
-    """Return the type of one record, its members typed as the columns; members that are not set are left out.
-
-    `_bundle_id` is the default of its member, so that it costs nothing per record.
-    """
-    members: list[tuple[str, Any, Any]] = [(EVENT_ID, _OURS | UnsetType, UNSET)]
-    if bundle_id is not None:
-        members.append((BUNDLE_ID, _OURS, bundle_id))
-    for field in fields:
-        members += [(name, _TYPES[field.kind] | None | UnsetType, UNSET) for name in field.source_names]
-    if not strict:
-        members.append((CUSTOM_VARS, _OURS | UnsetType, UNSET))
-    return msgspec.defstruct("Event", members, forbid_unknown_fields=strict, gc=False)  # flat: no cycles
+_CUSTOM_VARS = CUSTOM_VARS.encode()
 
 
 def _has_nul(data: bytes) -> bool:
-    return b"\\" in data and b"\\u0000" in data  # the first look is far faster than the second
-
-
-def _decoder(kind: Any) -> Callable[[bytes], Any]:
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
-    return decode
-
-
-def _converter(kind: Any) -> Callable[[list[dict[str, Any]]], list[Any]]:
-    return partial(msgspec.convert, type=list[kind])
+    """Return whether `\\u0000` stands in *data*: a look at a few backslashes is far faster than one at every byte."""
+    place = -1
+    for _ in range(FEW_ESCAPES):
+        place = data.find(b"\\", place + 1)
+        if place < 0:
+            return False
+        if data.startswith(_NUL, place):
+            return True
+    return _NUL in data[place:]
 
 
 _IDENTITY: Any = msgspec.defstruct(
-    "Identity", [(name, _TYPES[_BY_NAME[name].kind] | None | UnsetType, UNSET) for name in MEMBERS], gc=False
+    "Identity", [(name, TYPES[BY_NAME[name].kind] | None | msgspec.UnsetType, UNSET) for name in MEMBERS], gc=False
 )
 
 
-def _start_of(event: Any) -> Any:
-    return event.get(REPLICATION_KEY) if type(event) is dict else event.EventStart
+def _complete(events: list[Any], watched: Sequence[str]) -> bool:
+    """Give columns with several names their value and times their form; False if that needs the exact path."""
+    for name in watched:
+        values = [value for value in map(attrgetter(name), events) if value is not UNSET]
+        if not values:
+            continue
+        if name in NEWER:
+            if not _rename(events, name, NEWER[name]):
+                return False
+        elif not are_utc([text for text in values if text is not None]) and not _normalise(events, name):
+            return False
+    return True
 
 
 def _rename(events: list[Any], newer: str, name: str) -> bool:
@@ -375,6 +364,17 @@ def _identifying(event: Any) -> dict[str, Any]:
     return {name: value for name, value in values if value is not UNSET}
 
 
+def _set(event: Any, members: Mapping[str, str]) -> dict[str, Any]:
+    """Return those of *members* that the struct has a value for, by the name that *members* gives them."""
+    values = ((name, getattr(event, member)) for member, name in members.items())
+    return {name: value for name, value in values if value is not UNSET}
+
+
+def _without_rest(lines: bytes) -> list[bytes]:
+    """Return the lines without what is not selected; more than there were, if line breaks stand in that."""
+    return [line[: line.find(REST_MARK) - BEFORE_REST] + b"}\n" for line in lines.split(b"\n")[:-1]]
+
+
 # The exact path -------------------------------------------------------------------------------------------------------
 
 
@@ -402,9 +402,16 @@ def parse_event(data: bytes, broken: Callable[[], None]) -> dict[str, Any]:
 
 
 def _to_columns(
-    members: Mapping[str, Any], known: frozenset[str], changed: Callable[[Change, str], None]
+    members: Mapping[str, Any],
+    known: frozenset[str],
+    changed: Callable[[Change, str], None],
+    kept: Callable[[Change, str], None],
 ) -> tuple[dict[str, Any], dict[str, Any], frozenset[str]]:
     """Sort the members of an event.
+
+    Args:
+        known: names of members that have a column.
+        changed, kept: are told what had to be done to a value of a column, and to one that has none.
 
     Returns:
         The values of columns by column; everything else by its own name; and which of these are documented fields
@@ -413,23 +420,25 @@ def _to_columns(
     values: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     moved = set()
-    for name, value in members.items():
+    for name, shown in _clean_names(members).items():
         if name not in known:
-            extras[_clean(name, name, changed)] = _to_json(value, name, changed)
+            if shown != name:
+                kept(Change.REPLACED, shown)
+            extras[shown] = _to_json(members[name], shown, kept)
     for field in FIELDS:
         winner: Any = UNSET
         for name in field.source_names:
             if name not in members or name not in known:
                 continue
             value = members[name]
-            if winner is not UNSET and value == winner:
-                continue
-            fitting, change = _FIT[field.kind](value) if winner is UNSET else (UNSET, None)
-            if fitting is UNSET:
-                extras[name] = _to_json(value, name, changed)
+            fitting, change = _FIT[field.kind](value)
+            if fitting is UNSET or (winner is not UNSET and fitting != winner):
+                extras[name] = _to_json(value, name, kept)
                 moved.add(name)
                 continue
-            winner = value
+            if winner is not UNSET:
+                continue
+            winner = fitting
             values[field.name] = fitting
             if change:
                 changed(change, name)
@@ -441,7 +450,7 @@ def _exactly_identifying(members: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name in MEMBERS:
         if name in members:
-            value, _ = _FIT[_BY_NAME[name].kind](members[name])
+            value, _ = _FIT[BY_NAME[name].kind](members[name])
             found[name] = _to_json(members[name], name, _uncounted) if value is UNSET else value
     return found
 
@@ -513,7 +522,10 @@ def _whole(number: Number) -> str:
         _WHOLE.fullmatch(number) or not abs(float(number)) <= 2.0**63
     ):  # too large, infinite or not a number: never write out its zeros
         return number
-    value = Decimal(number)
+    try:
+        value = Decimal(number)
+    except InvalidOperation:  # an exponent beyond all others: what is left is zero, or next to it
+        return number if _NOT_ZERO.match(number) else "0"
     if value == 0:
         return "0"
     return f"{value:f}".split(".")[0] if value == value.to_integral_value() else number
@@ -532,13 +544,31 @@ def _to_json(value: Any, name: str, changed: Callable[[Change, str], None]) -> A
     if isinstance(value, list):
         return [_to_json(one, name, changed) for one in value]
     if isinstance(value, dict):
-        return {_clean(key, name, changed): _to_json(one, name, changed) for key, one in value.items()}
+        clean = _clean_names(value)
+        for key in clean:
+            if clean[key] != key:
+                changed(Change.REPLACED, name)
+        return {clean[key]: _to_json(one, name, changed) for key, one in value.items()}
     return value
+
+
+def _clean_names(names: Iterable[str]) -> dict[str, str]:
+    """Return by each name one that targets take, as it is if they do, and no two the same."""
+    clean = {name: name for name in names if not _UNSAFE.search(name)}
+    taken = set(clean)
+    for name in names:
+        if name not in clean:
+            other = _UNSAFE.sub("\ufffd", name)
+            while other in taken:  # or the value of one of the two would be lost
+                other += "\ufffd"
+            clean[name] = other
+            taken.add(other)
+    return clean
 
 
 def _clean(text: str, name: str, changed: Callable[[Change, str], None]) -> str:
     """Return *text* without NUL and lone surrogates, which no target survives."""
     if _UNSAFE.search(text) is None:
         return text
-    changed(Change.REPLACED, _UNSAFE.sub("\ufffd", name))
+    changed(Change.REPLACED, name)
     return _UNSAFE.sub("\ufffd", text)

@@ -29,7 +29,7 @@ class Report:
     bundles: int = 0
     bytes: int = 0  # downloaded
     waited: float = 0.0  # seconds, as Fullstory asked or after failures
-    custom: Counter[str] = field(default_factory=Counter)  # values of custom variables, by name
+    custom: Counter[str] = field(default_factory=Counter)  # values of custom variables kept in CustomVars, by name
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
     changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})

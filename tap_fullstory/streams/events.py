@@ -9,12 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pendulum
-
 from tap_fullstory import dictionary
 from tap_fullstory.bundles import BEGINNING, Bundle, Position, matches, read_chunks, sealed
 from tap_fullstory.config import Config
 from tap_fullstory.errors import BundleError, ConfigError
+from tap_fullstory.layout import Layout
 from tap_fullstory.moments import SECOND, comparable, to_text
 from tap_fullstory.prefetch import ahead
 from tap_fullstory.records import ALL, EventReader, Records, Window
@@ -68,6 +67,7 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
 
     at_end = False
     cut: set[int] = set()  # ids of bundles that are written up to end_date
+    layout = Layout(selection.columns, selection.unknown)
     pieces = _pieces(run.source.bundles(at, config.end_date), at, config.end_date)
     for piece, file in ahead(fetch, pieces, config.prefetch, run.idle):
         bundle = piece.bundle
@@ -76,7 +76,7 @@ def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records |
         free = at.partial is None or at.partial[0] == bundle.id
         with file or nullcontext():  # the file goes when the state after it has been written, not before
             if file is not None:
-                for records, position in _read(run, piece, file, at, selection):
+                for records, position in _read(run, piece, file, at, layout):
                     yield records
                     if free:
                         at = at.inside(bundle, position)
@@ -150,11 +150,11 @@ def _pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None) -> I
 
 
 def _read(
-    run: Run, piece: Piece, file: SpoolFile, at: EventsBookmark, selection: Selection
+    run: Run, piece: Piece, file: SpoolFile, at: EventsBookmark, layout: Layout
 ) -> Iterator[tuple[Records, Position]]:
     """Yield the records of a bundle in runs, each with the position behind it."""
     bundle = piece.bundle
-    reader = EventReader(selection.columns, selection.unknown, bundle.id, piece.window or ALL, run.report)
+    reader = EventReader(layout, bundle.id, piece.window or ALL, run.report)
     resume = at.resume(bundle)
     if resume != BEGINNING and not matches(file.file, resume, _seal(piece)):
         LOGGER.warning(_REPEAT, bundle.id, _CHANGED, "it", _repeats(resume, run.config))
@@ -162,7 +162,7 @@ def _read(
     for chunk in read_chunks(file.file, file.cuts, resume):
         position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
         try:
-            records = reader.from_events(chunk.data, file.time_extracted)
+            records = reader.from_events(chunk, file.time_extracted)
         except RecursionError as error:
             raise BundleError(
                 f"Bundle {bundle.id} holds an event that is nested too deeply to be read.",
@@ -191,6 +191,8 @@ def _begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsB
     start = config.start_date
     if bookmark is None:
         if start is None:
+            import pendulum  # only the first run of some needs it
+
             start = int(pendulum.from_timestamp(now // SECOND, "UTC").subtract(years=1).timestamp()) * SECOND
             if config.end_date is not None and config.end_date <= start:
                 raise ConfigError(

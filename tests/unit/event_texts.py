@@ -14,6 +14,9 @@ NUMBERS = (
     b" 100000000000000000000 1e18 1e19 1e20 123456789012345678901234567890 1234567890123456789.0000000000000000001"
     b" 0.30000000000000004 1.7976931348623157e308 3.141592653589793238462643383279 1e15 1e16 1e17 1e21 1e22 1e23"
     b" 123456789.125 -1.5e-9".split(),
+    *b"2147483647 2147483648 -2147483648 -2147483649 4294967295 4294967296 -9007199254740991 -9007199254740993"
+    b" 18446744073709551614 -18446744073709551616 1E+2 0.1e1 1e-7 1E-07 1e+007 -1.0E+0 100e-2 9.223372036854775808E+18"
+    b" 2.2250738585072011e-308 0.1000000000000000055511151231257827021181583404541015625".split(),
     b"1" + b"0" * 308,
     b"1" * 310,
     b"1." + b"0" * 400 + b"1",
@@ -81,15 +84,32 @@ NO_TIMES = tuple(
     )
 )
 
-WHITE = st.sampled_from((b"", b"", b"", b" ", b"\n", b"\r\n\t "))
+WHITE = st.sampled_from((b"", b"", b"", b"", b" ", b"\n", b"\t", b"\r", b"\r\n\t ", b"\n" + b" " * 20))
 
 
 def _bytes(piece: bytes | str) -> bytes:
     return piece.encode() if isinstance(piece, str) else piece
 
 
+_digits = st.text("0123456789", min_size=1, max_size=25)
+# Any number that JSON can write: leading zeros it cannot, so they are taken away.
+notations = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(("", "-")),
+    _digits.map(lambda one: one.lstrip("0") or "0"),
+    st.just("") | _digits.map(".{}".format),
+    st.just("") | st.builds("{}{}".format, st.sampled_from(("e", "E", "e+", "E+", "e-", "E-")), st.integers(0, 400)),
+).map(str.encode)
+_limits = st.builds(
+    "{}{:d}{}".format,
+    st.sampled_from(("", "-")),
+    st.builds(lambda power, more: 2**power + more, st.sampled_from((31, 32, 53, 63, 64, 128)), st.integers(-2, 2)),
+    st.sampled_from(("", "", ".0", "e0", ".5")),
+).map(str.encode)
 numbers = (
     st.sampled_from(NUMBERS)
+    | notations
+    | _limits
     | st.integers(-(2**70), 2**70).map(lambda one: b"%d" % one)
     | st.floats(allow_nan=False, allow_infinity=False).map(lambda one: repr(one).encode())
 )
@@ -117,7 +137,12 @@ def objects(draw: st.DrawFn, members: st.SearchStrategy[tuple[bytes, bytes]], mo
     return b"{%b}" % (b",".join(parts) if parts else draw(WHITE))
 
 
-_inner_names = st.sampled_from((b'"a"', b'"b"', b'"\\u0061"', b'""', b'"\\u0000"', '"é"'.encode(), b'"Z"', b'"a.b"'))
+_inner_names = st.sampled_from(
+    (
+        *(b'"a"', b'"b"', b'"\\u0061"', b'""', b'"\\u0000"', '"é"'.encode(), b'"Z"', b'"a.b"'),
+        *(b'"\\ud800"', b'"\\\\u0000"', b'"\xed\xa0\x80"', b'"},{"'),
+    )
+)
 nested = st.recursive(
     scalars,
     lambda values: _arrays(values) | objects(st.tuples(_inner_names, values), 3),
@@ -154,8 +179,10 @@ CUSTOM = (
         '"é_漢"',
     ),
     *('"evt_\\ud83d\\ude00"', '"\\udc00"', '"evt_},{"', '"evt_x\\u005fstr"'),
+    *('"evt_\\\\u0000"', '"evt_\ufffd"', '"evt_\\ud800x"', '"USERID"', '"event_ID"', '"customvars"'),
+    *(b'"evt_\xed\xa0\x80"', b'"evt_\xff"'),
 )
-_custom_names = st.sampled_from(tuple(name.encode() for name in CUSTOM))
+_custom_names = st.sampled_from(tuple(map(_bytes, CUSTOM)))
 _columns = st.sampled_from(sorted(FITTING)) | st.sampled_from(
     (*judge.IDENTIFYING, "EventCumulativeLayoutShift", "SessionStart", judge.AGENT, judge.NEWER_AGENT)
 )
@@ -176,7 +203,19 @@ _simple_custom = st.tuples(_custom_names, integers | plain_texts | constants | s
 plain_events = objects(_column_members(odd=False), 8)
 custom_events = objects(_column_members(odd=False) | _simple_custom, 8)
 odd_events = objects(_column_members(odd=True) | st.tuples(_custom_names, nested), 8)
-events = plain_events | custom_events | odd_events
+# One name several times, also spelled with an escape and under the two names of one column; the last one counts.
+_REPEATED = (
+    (b'"UserId"', b'"User\\u0049d"'),
+    (b'"EventTargetText"',),
+    (b'"EventStart"',),
+    (b'"PageAgent"', b'"PageUserAgent"'),
+    (b'"evt_x_str"', b'"evt_x\\u005fstr"'),
+    (b'"event_id"', b'"CustomVars"'),
+)
+repeating_events = st.lists(st.sampled_from(_REPEATED), min_size=1, max_size=2, unique=True).flatmap(
+    lambda names: objects(st.tuples(st.sampled_from([one for group in names for one in group]), nested), 6)
+)
+events = plain_events | custom_events | odd_events | repeating_events
 
 
 @st.composite

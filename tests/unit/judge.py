@@ -66,7 +66,7 @@ class Written:
 
 def read_events(bundle: bytes) -> list[dict[str, Any]]:
     """Return the events of a bundle; numbers as `Written`."""
-    text = bundle.decode("utf-8", "replace")
+    text = bundle.decode("utf-8", "replace").removeprefix("\ufeff")
     events = json.loads(text, strict=False, parse_int=Written, parse_float=Written, parse_constant=Written)
     assert isinstance(events, list) and all(isinstance(event, dict) for event in events)
     return events
@@ -117,16 +117,112 @@ def records(
     return wanted
 
 
+def changes(
+    bundle: bytes,
+    *,
+    columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
+    unknown: Collection[str] = (),
+) -> dict[str, dict[str, int]]:
+    """Return how often what has to be reported of a bundle, by kind and name; the variables of a customer as "CUSTOM".
+
+    What is deselected is not reported, and of what is dropped only that. Replaced are counted by the text, names too.
+    """
+    found: dict[str, dict[str, int]] = {}
+
+    def count(kind: str, name: str, times: int) -> None:
+        if times:
+            names = found.setdefault(kind, {})
+            names[name] = names.get(name, 0) + times
+
+    for raw in split(bundle):
+        if raw.decode("utf-8", "ignore").encode() != raw:
+            count("REPLACED", "(broken UTF-8)", 1)
+        (event,) = read_events(b"[%b]" % raw)
+        _, _, misfits = sort_out(event)
+        names = distinct(event)
+        kept = {}
+        for name, value in event.items():
+            column = AGENT if name == NEWER_AGENT else name
+            if column not in COLUMNS:
+                kept[names[name]] = "CUSTOM" if is_custom(names[name]) else "NEW_FIELD"
+            elif column in unknown:
+                kept[name] = "NOT_IN_CATALOG"
+            elif column not in columns:
+                continue
+            elif name in misfits:
+                kept[name] = "MOVED"
+            elif name != AGENT or NEWER_AGENT not in event or NEWER_AGENT in misfits:
+                count("CONVERTED", name, is_converted(column, value))
+                count("REPLACED", name, len(unsafe(value)))
+            if names[name] in kept and "CustomVars" in columns:
+                count("REPLACED", names[name], len(unsafe({name: value})))
+                count("AS_TEXT", names[name], len(endless(value)))
+        for name, kind in kept.items():
+            count(kind if "CustomVars" in columns else "DROPPED", name, 1)
+    return found
+
+
+def split(bundle: bytes) -> list[bytes]:
+    """Return the events of a bundle as they are written."""
+    text = bundle.decode("latin-1")  # a character for each byte
+    place = text.index("[") + 1
+    decoder = json.JSONDecoder(strict=False, parse_int=Written)
+    events = []
+    while True:
+        while text[place] in " \t\r\n,":
+            place += 1
+        if text[place] == "]":
+            return events
+        _, end = decoder.raw_decode(text, place)
+        events.append(bundle[place:end])
+        place = end
+
+
+def is_custom(name: str) -> bool:
+    """Return whether a customer gave a member this name; else Fullstory did."""
+    kinds = ("str", "int", "real", "bool", "date")
+    endings = tuple(f"_{kind}{plural}" for kind in kinds for plural in ("", "s"))
+    return name.startswith(("user_", "evt_", "page_")) or name.endswith(endings)
+
+
+def is_converted(column: str, value: Any) -> bool:
+    """Return whether a value that fits its column had to be converted."""
+    if column in TEXTS:
+        return isinstance(value, Written)
+    if column in INTEGERS and value is not None:
+        return not isinstance(value, Written) or re.fullmatch("-?[0-9]+", value.text) is None
+    return False
+
+
+def unsafe(value: Any) -> list[str]:
+    """Return the texts within a value that no target takes as they are."""
+    if isinstance(value, str):
+        return [value] if safe(value) != value else []
+    if isinstance(value, dict):
+        return [text for name, one in value.items() for text in unsafe(name) + unsafe(one)]
+    return [text for one in value for text in unsafe(one)] if isinstance(value, list) else []
+
+
+def endless(value: Any) -> list[str]:
+    """Return the numbers within a value that no 64-bit integer or double holds."""
+    if isinstance(value, Written):
+        return [value.text] if isinstance(number(value.text), str) else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for one in value for text in endless(one)] if isinstance(value, list) else []
+
+
 def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the values of columns, what is no column, and what does not fit its column."""
     values: dict[str, Any] = {}
     others: dict[str, Any] = {}
     misfits: dict[str, Any] = {}
+    names = distinct(event)
     for name, value in event.items():
         if name in (NEWER_AGENT, AGENT):
             continue
         if name not in COLUMNS:
-            others[safe(name)] = plain(value)
+            others[names[name]] = plain(value)
             continue
         try:
             values[name] = fit(name, value)
@@ -180,6 +276,8 @@ def whole(text: str) -> int:
     digits = (before + behind).lstrip("0")
     if not digits:
         return 0
+    if len(exponent.lstrip("+-0")) > 9:  # nobody writes out so many zeros
+        raise DoesNotFit
     zeros = int(exponent) - len(behind)  # the value is digits times ten to this
     while zeros < 0 and digits.endswith("0"):
         digits, zeros = digits[:-1], zeros + 1
@@ -212,13 +310,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return list(map(plain, value))
     if isinstance(value, dict):
-        return {safe(name): plain(one) for name, one in value.items()}
+        names = distinct(value)
+        return {names[name]: plain(one) for name, one in value.items()}
     return value
 
 
 def safe(text: str) -> str:
     """Return text without NUL and lone surrogates."""
     return "".join("\ufffd" if one == "\0" or "\ud800" <= one <= "\udfff" else one for one in text)
+
+
+def distinct(names: Collection[str]) -> dict[str, str]:
+    """Return safe names by what they were, each longer by as many U+FFFD as keep it apart from the others."""
+    found = {name: name for name in names if safe(name) == name}
+    for name in names:
+        shown = safe(name)
+        while name not in found and shown in found.values():
+            shown += "\ufffd"
+        found.setdefault(name, shown)
+    return found
 
 
 def utc(text: str) -> str:

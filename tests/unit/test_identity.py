@@ -11,6 +11,7 @@ import pytest
 from tap_fullstory import dictionary
 from tap_fullstory.bundles import check, read_chunks
 from tap_fullstory.identity import event_id
+from tap_fullstory.layout import Layout
 from tap_fullstory.records import ALL, EventReader
 from tap_fullstory.report import Report
 from tests.unit import judge
@@ -22,9 +23,9 @@ START = "2024-01-01T00:00:00Z"
 
 def key_of(event: str) -> str:
     file = BytesIO(f"[{event}]".encode())
-    reader = EventReader(COLUMNS, (), 1, ALL, Report())
+    reader = EventReader(Layout(COLUMNS, ()), 1, ALL, Report())
     (chunk,) = read_chunks(file, check(file, 10))
-    key = json.loads(reader.from_events(chunk.data, START).lines)["event_id"]
+    key = json.loads(reader.from_events(chunk, START).lines)["event_id"]
     assert isinstance(key, str)
     return key
 

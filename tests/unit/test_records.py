@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_fullstory import bundles, dictionary
-from tap_fullstory.bundles import check, read_chunks
+from tap_fullstory import bundles, dictionary, layout
+from tap_fullstory.bundles import BEGINNING, Chunk, check, read_chunks
+from tap_fullstory.layout import Layout, is_custom
 from tap_fullstory.moments import comparable, parse_moment
-from tap_fullstory.records import EventReader, Window, is_custom
+from tap_fullstory.records import EventReader, Window
 from tap_fullstory.report import Change, Report
 from tests.unit import event_texts, judge
 
@@ -45,7 +46,7 @@ def make_reader(
     window: Window = Window(),  # noqa: B008  # frozen
     report: Report | None = None,
 ) -> EventReader:
-    return EventReader(tuple(columns), unknown, BUNDLE_ID, window, report or Report())
+    return EventReader(Layout(tuple(columns), unknown), BUNDLE_ID, window, report or Report())
 
 
 def lines_of(reader: EventReader, bundle: bytes, block: int = 512 * 1024, most: int = 10_000) -> list[bytes]:
@@ -55,12 +56,19 @@ def lines_of(reader: EventReader, bundle: bytes, block: int = 512 * 1024, most: 
         chunks = list(read_chunks(file, check(file, most)))
     lines: list[bytes] = []
     for chunk in chunks:
-        records = reader.from_events(chunk.data, EXTRACTED)
+        records = reader.from_events(chunk, EXTRACTED)
         assert chunk.events == records.events
         assert EXTRACTED == records.time_extracted
         found = records.lines.splitlines(keepends=True)
         assert records.count == len(found) and all(line.endswith(b"\n") for line in found)
         lines += found
+    return lines
+
+
+def learned_lines_of(reader: EventReader, bundle: bytes, block: int = 512 * 1024, most: int = 10_000) -> list[bytes]:
+    """Return the lines, and make sure that they are the same once the names in the bundle were met."""
+    lines = lines_of(reader, bundle, block, most)
+    assert lines == lines_of(reader, bundle, block, most)
     return lines
 
 
@@ -231,7 +239,7 @@ def test_a_deeply_nested_value_is_read_or_refused_before_anything_is_written(dee
         return
 
     (chunk,) = read_chunks(file, cuts)
-    records = make_reader(ALL_AND_KEY).from_events(chunk.data, EXTRACTED)
+    records = make_reader(ALL_AND_KEY).from_events(chunk, EXTRACTED)
 
     assert "[" * deep + "]" * deep == json.loads(records.lines)["CustomVars"][len('{"evt_deep":') : -1]
 
@@ -244,7 +252,7 @@ def test_records_are_as_judged(bundle: tuple[bytes, list[bytes]], selection: str
     """Some event, somewhere in some bundle, would become another record than documented."""
     columns = SELECTIONS[selection]
 
-    lines = lines_of(make_reader(columns), bundle[0], block, most)
+    lines = learned_lines_of(make_reader(columns), bundle[0], block, most)
 
     assert_as_judged(lines, judge.records(bundle[0], BUNDLE_ID, columns=columns))
 
@@ -256,7 +264,7 @@ def test_records_of_ordinary_events_are_as_judged(some: st.SearchStrategy[bytes]
     text, _ = data.draw(event_texts.bundles(some, 12))
     columns = data.draw(st.sampled_from(sorted(SELECTIONS)))
 
-    lines = lines_of(make_reader(SELECTIONS[columns]), text, 4096)
+    lines = learned_lines_of(make_reader(SELECTIONS[columns]), text, 4096)
 
     assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=SELECTIONS[columns]))
 
@@ -268,7 +276,7 @@ def test_fields_that_an_old_catalog_does_not_know_are_kept_and_the_key_stays(
     """With a catalog of an older version, fields would be lost, or the same event would get another key."""
     columns = tuple(name for name in (ALL_AND_KEY if key else ALL) if name not in unknown)
 
-    lines = lines_of(make_reader(columns, unknown), bundle[0])
+    lines = learned_lines_of(make_reader(columns, unknown), bundle[0])
 
     assert_as_judged(lines, judge.records(bundle[0], BUNDLE_ID, columns=columns, unknown=unknown))
 
@@ -307,7 +315,7 @@ def test_a_window_filters_by_time_alone(
     )
     columns = SELECTIONS[selection]
 
-    lines = lines_of(make_reader(columns, window=window), bundle[0])
+    lines = learned_lines_of(make_reader(columns, window=window), bundle[0])
 
     assert_as_judged(lines, judge.records(bundle[0], BUNDLE_ID, columns=columns, start=first, stop=last))
 
@@ -459,10 +467,61 @@ def test_custom_variables_are_told_from_new_fields(name: str, custom: bool) -> N
     assert custom == is_custom(name)
 
 
+@pytest.mark.parametrize("value", [b'{"a":\n1}', b"[\n]", b'[{},\n{"_rest":"\\u0000"}]', b'"\\n"', b"1e400", b"-0"])
+def test_what_is_not_selected_may_be_anything(value: bytes) -> None:
+    """A record would be cut in two at a line break in a value that nobody asked for."""
+    event = b'{"PageUrl":%b,"EventTargetText":"a","evt_a":1}' % value
+    reader = make_reader(NARROW)
+
+    lines = learned_lines_of(reader, b"[%b,%b]" % (event, event))
+
+    expected = {"EventTargetText": "a", "CustomVars": {"evt_a": 1}, "_bundle_id": BUNDLE_ID}
+    assert [expected] * 2 == list(map(unpacked, lines))
+
+
+def test_broken_text_that_is_not_selected_is_counted_whatever_was_met_before() -> None:
+    """The summary would depend on the order of the events."""
+    counts = []
+    for bundle in (b"[%b]" % BROKEN_EVENT, b'[{"PageUrl":"a"},%b]' % BROKEN_EVENT):
+        report = Report()
+        reader = make_reader(NARROW, report=report)
+        reader._layout.learn([{"PageUrl": "a"}])
+        lines_of(reader, bundle)
+        counts.append(report.changes[Change.REPLACED])
+
+    assert [{"(broken UTF-8)": 1}] * 2 == counts
+
+
+def test_more_names_than_can_be_expected_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account with very many variables would lose some of them."""
+    monkeypatch.setattr(layout, "MOST_NAMES", 20)
+    events = [{"EventType": "custom", f"evt_{number}": number, f"evt_{number + 1}": "a"} for number in range(300)]
+    events[150]["EventType"] = 5
+    text = json.dumps(events).encode()
+
+    lines = learned_lines_of(make_reader(ALL_AND_KEY), text, 2000)
+
+    assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=ALL_AND_KEY))
+
+
+@pytest.mark.parametrize(
+    "event, custom",
+    [
+        (b'{"evt_\\u0000":1,"evt_\xef\xbf\xbd":2}', {"evt_\ufffd\ufffd": 1, "evt_\ufffd": 2}),
+        (b'{"evt_\xef\xbf\xbd":2,"evt_\\u0000":1}', {"evt_\ufffd\ufffd": 1, "evt_\ufffd": 2}),
+        (b'{"evt_\\u0000":1,"evt_\\ud800":2}', {"evt_\ufffd": 1, "evt_\ufffd\ufffd": 2}),
+        (b'{"evt_a":{"\\u0000":1,"\xef\xbf\xbd":[2]}}', {"evt_a": {"\ufffd\ufffd": 1, "\ufffd": [2]}}),
+    ],
+)
+def test_names_that_differ_only_in_what_no_target_takes_stay_two(event: bytes, custom: dict[str, Any]) -> None:
+    """One of two variables would be lost without a word."""
+    assert {"CustomVars": custom} == read_one(event)
+
+
 def test_records_of_no_events_are_none() -> None:
     """A bundle all of whose events a bound leaves out would write an empty line."""
-    records = make_reader(window=Window("2025-01-01T00:00:00")).from_events(
-        b'[{"EventStart":"2024-01-01T00:00:00Z"}]', EXTRACTED
-    )
+    chunk = Chunk(b'[{"EventStart":"2024-01-01T00:00:00Z"}]', 1, BEGINNING)
+
+    records = make_reader(window=Window("2025-01-01T00:00:00")).from_events(chunk, EXTRACTED)
 
     assert (0, b"", 1) == (records.count, records.lines, records.events)

@@ -1,0 +1,198 @@
+"""What the fast paths expect: types of events, made of the selected columns and of the names that events had so far.
+
+A type with a member for every name that Fullstory or an account may use would be slow; one for those that were met is
+fast, and reads custom variables along with the columns. So the layout learns: events with other names are read on
+another path, and from time to time the type is made anew with the names met there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from tap_fullstory.dictionary import (
+    BUNDLE_ID,
+    CUSTOM_VARS,
+    EVENT_ID,
+    FIELDS,
+    MAX_INTEGER,
+    MIN_INTEGER,
+    REPLICATION_KEY,
+    Kind,
+)
+from tap_fullstory.identity import CUSTOM_PREFIX, MEMBERS
+
+MOST_NAMES = 128  # that are no columns; each costs every event a little, and with twice as many dicts are faster
+
+INTEGER = Annotated[int, Meta(ge=MIN_INTEGER, le=MAX_INTEGER)]
+_SCALAR = INTEGER | float | str | bool | None
+_FLAT = _SCALAR | list[_SCALAR]
+# A value that CustomVars takes as it is, as deep as properties are usually nested; deeper ones are read one by one.
+SIMPLE = _FLAT | dict[str, _FLAT]
+TYPES: dict[Kind, Any] = {
+    Kind.STRING: str,
+    Kind.INTEGER: INTEGER,
+    Kind.NUMBER: INTEGER | float,  # float alone would make 5.0 of 5
+    Kind.TIMESTAMP: str,
+}
+BY_NAME = {field.name: field for field in FIELDS}
+FIELD_OF = {name: field for field in FIELDS for name in field.source_names}
+NEWER = {name: field.name for field in FIELDS for name in field.source_names if name != field.name}
+
+# The type of the tap's own members: nothing that is read fits it, so a member of that name is not taken for ours (it is
+# NUL, and events with NUL are read on the exact path). What we set ourselves is not checked.
+_OURS = Literal["\0"]
+# In an encoded event what follows the first mark belongs into CustomVars, up to the second, which stands before what is
+# not selected. Encoded JSON holds no control character, so nothing else looks like them; and one byte is found fast.
+EXTRAS_MARK = b"\0"
+REST_MARK = b"\1"
+_REST = "_rest"
+BEFORE_REST = len(b',"%b":' % _REST.encode())  # bytes between what is selected and the second mark
+_RESERVED = frozenset({EVENT_ID, BUNDLE_ID, CUSTOM_VARS, _REST})
+_LEARNABLE = re.compile(r'[^\x00-\x1f"\\]{1,255}')  # msgspec wants names that need no escapes
+
+_Member = tuple[str, Any, Any]
+
+_CUSTOM = re.compile(r"(?:user|evt|page)_|.*_(?:str|int|real|bool|date)s?\Z", re.DOTALL)
+
+
+def is_custom(name: str) -> bool:
+    """Return whether *name* looks like a custom variable.
+
+    API: https://help.fullstory.com/hc/en-us/articles/360020623294 (prefix and suffix; older exports lack the prefix).
+    """
+    return _CUSTOM.match(name) is not None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The type of events that have no other members than those met so far.
+
+    Attributes:
+        decode: reads a JSON array of them, into structs whose members are typed as the columns.
+        watched: those of the members that need a second look: times, and columns with several names.
+        whole: whether an encoded event is a record as it is, and has not to be taken apart at the marks.
+        rest: whether members that are not selected follow.
+        custom: whether all members that are no columns are custom variables, and kept.
+        identifying: those of the members that are no columns but identify an event, by what they are called there.
+    """
+
+    decode: Callable[[bytes], list[Any]]
+    watched: tuple[str, ...]
+    whole: bool
+    rest: bool
+    custom: bool
+    identifying: Mapping[str, str]
+
+
+class Layout:
+    """What is selected, and what events with that look like.
+
+    Args:
+        columns: the columns to emit, a subset of `dictionary.columns`.
+        unknown: documented fields that count as unknown, since the catalog does not know them.
+
+    Attributes:
+        fields: the selected columns that are documented fields.
+        known: names of members that are not for `CustomVars`.
+        unknown: names of members that are, though they are documented.
+        shape: what to expect; None: anything, for instance since there are too many names.
+        convert: makes structs of dicts that have any members, and leaves what is no column.
+        watched: of these structs, like those of a `Shape`.
+    """
+
+    def __init__(self, columns: Sequence[str], unknown: Iterable[str]) -> None:
+        selected = set(columns)
+        self.fields = tuple(field for field in FIELDS if field.name in selected)
+        self.unknown = frozenset(name for one in unknown if one in BY_NAME for name in BY_NAME[one].source_names)
+        self.known = frozenset(FIELD_OF.keys() - self.unknown)
+        self.custom_vars = CUSTOM_VARS in selected
+        self.event_id = EVENT_ID in selected
+        self.bundle_id = BUNDLE_ID in selected
+        self._columns = {
+            name: TYPES[field.kind] for field in self.fields for name in field.source_names if name in self.known
+        }
+        self._met: set[str] = set()
+        self._misses = 0
+        self._names: frozenset[str] = frozenset()
+        # What identifies an event must be read by its type, and what counts as unknown is not. And the first mark
+        # stands behind a member that every record has.
+        untyped = self.event_id and self.unknown.intersection(MEMBERS)
+        self.shape = self._make_shape(self._names) if self.bundle_id and not untyped else None
+        members = [*_own(EVENT_ID), *_optional(self._columns), *_own(BUNDLE_ID), *_own(CUSTOM_VARS)]
+        self.convert = partial(msgspec.convert, type=list[_struct(members)])  # type: ignore[misc]
+        self.watched = tuple(filter(_is_watched, self._columns))
+
+    def learn(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of events that did not have the shape."""
+        if self.shape is None:
+            return
+        for event in events:
+            self._met.update(event)
+        if len(self._met - self.known) > MOST_NAMES:
+            self.shape = None
+            self._met.clear()
+            return
+        self._misses += 1
+        if self._misses & (self._misses - 1):  # ever more seldom, so that rare names do not cost a new type each time
+            return
+        names = frozenset(name for name in self._met if name in self.known or _is_learnable(name))
+        if names != self._names:
+            self._names = names
+            self.shape = self._make_shape(names)
+
+    def _make_shape(self, names: frozenset[str]) -> Shape:
+        always = {*MEMBERS} if self.event_id else {REPLICATION_KEY}
+        columns = {name: kind for name, kind in self._columns.items() if name in names | always | _SEVERAL}
+        rest: dict[str, Any] = {
+            name: TYPES[FIELD_OF[name].kind] if name in always else Raw
+            for name in FIELD_OF
+            if name in self.known and name in names | always and name not in columns
+        }
+        # in the same order, whenever each was met
+        extras = {f"extra{number}": name for number, name in enumerate(sorted(names - self.known))}
+        members = [*_own(EVENT_ID), *_optional(columns), *_own(BUNDLE_ID), *_optional(dict.fromkeys(extras, SIMPLE))]
+        if rest:
+            members += [(_REST, _OURS, Raw(REST_MARK)), *_optional(rest)]
+        decoder = msgspec.json.Decoder(list[_struct(members, extras, strict=True)])  # type: ignore[misc]
+        return Shape(
+            decode=decoder.decode,
+            watched=tuple(filter(_is_watched, columns)),
+            whole=not (extras or rest),
+            rest=bool(rest),
+            custom=self.custom_vars and all(map(is_custom, names - self.known)) and not names & self.unknown,
+            identifying={member: name for member, name in extras.items() if name.startswith(CUSTOM_PREFIX)},
+        )
+
+
+_SEVERAL = frozenset(NEWER) | frozenset(NEWER.values())  # names of columns that have several
+
+
+def _is_watched(name: str) -> bool:
+    return name in NEWER or FIELD_OF[name].kind is Kind.TIMESTAMP
+
+
+def _is_learnable(name: str) -> bool:
+    return name not in _RESERVED and _LEARNABLE.fullmatch(name) is not None
+
+
+def _own(name: str) -> list[_Member]:
+    return [(name, _OURS | UnsetType, UNSET)]
+
+
+def _optional(types: Mapping[str, Any]) -> list[_Member]:
+    """Members that may be null or missing; one that is not set is left out when encoded."""
+    return [
+        (name, kind | None | UnsetType if kind is not Raw else kind | UnsetType, UNSET) for name, kind in types.items()
+    ]
+
+
+def _struct(members: Sequence[_Member], rename: Mapping[str, str] | None = None, *, strict: bool = False) -> Any:
+    # Without cycles among flat events the garbage collector has nothing to find.
+    return msgspec.defstruct("Event", members, rename=rename, forbid_unknown_fields=strict, gc=False)
