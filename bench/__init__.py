@@ -1,0 +1,1 @@
+"""`make bench` and `make profile`: how fast the tap is beside others, and where its time goes."""

@@ -1,0 +1,80 @@
+"""What a run of the benchmark found, on which machine, and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Run
+from bench.opponents import PROGRAMS, version
+from bench.pipelines import ENV_OF, Piped
+from bench.speed import Measured
+
+
+@dataclass
+class Results:
+    """All results; what was not measured is empty.
+
+    Attributes:
+        about: date, command, machine, versions.
+        counts: how many events each program wrote, by profile.
+        start_ups: runs by mode and program.
+    """
+
+    about: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    speed: list[Measured] = field(default_factory=list)
+    start_ups: dict[str, dict[str, list[Run]]] = field(default_factory=dict)
+    pipelines: Piped | None = None
+
+    def save(self, path: Path) -> None:
+        """Write everything that was measured, run by run."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Read what `save` wrote."""
+        found = json.loads(path.read_text("utf-8"))
+        piped = found["pipelines"]
+        return cls(
+            about=found["about"],
+            counts=found["counts"],
+            speed=[Measured(**{**one, "runs": _runs(one["runs"])}) for one in found["speed"]],
+            start_ups={mode: _runs(runs) for mode, runs in found["start_ups"].items()},
+            pipelines=piped and Piped(piped["events"], {name: _runs(runs) for name, runs in piped["runs"].items()}),
+        )
+
+
+def _runs(found: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[Run]]:
+    return {name: [Run(**one) for one in runs] for name, runs in found.items()}
+
+
+def about(command: str) -> dict[str, str]:
+    """Return what a reader has to know to judge figures."""
+    versions = {f"{one.name} ({one.package})": version(one.env, one.package) for one in PROGRAMS}
+    return {
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "command": command,
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.machine()}",
+        **versions,
+        **{name: version(env, name) for name, env in ENV_OF.items()},
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown processor"
