@@ -91,10 +91,12 @@ class Chunk:
 
 @dataclass
 class Cuts:
-    """Where the file may be cut: after each of these bytes there have been so many events."""
+    """Where the file may be cut: after each of these bytes there have been so many events. And what all of it is."""
 
     bytes: array[int] = field(default_factory=lambda: array("Q"))
     events: array[int] = field(default_factory=lambda: array("Q"))
+    size: int = 0  # bytes of all the unpacked text
+    checksum: int = 0  # CRC-32 of it
 
     def add(self, end: int, events: int) -> None:
         """Note a cut: *events* more have ended before the byte *end*."""
@@ -117,7 +119,7 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
         BundleError: it is not; the text is a clause that says what is wrong.
     """
     cuts = Cuts()
-    blocks = unpack(file)
+    blocks = _measured(unpack(file), cuts)
     buffer, offset = _after_bracket(blocks)
     need, prefix = BLOCK_SIZE, FIRST
     while True:
@@ -137,6 +139,13 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
             raise BundleError(f"it holds an event of more than {LARGEST_EVENT} bytes")
         else:
             need = 2 * len(buffer)  # a large event is not looked at again for every block
+
+
+def _measured(blocks: Iterator[bytes], cuts: Cuts) -> Iterator[bytes]:
+    for block in blocks:
+        cuts.size += len(block)
+        cuts.checksum = zlib.crc32(block, cuts.checksum)
+        yield block
 
 
 def sealed(checksum: int, seal: bytes) -> int:

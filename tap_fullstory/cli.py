@@ -77,11 +77,11 @@ def _parser() -> argparse.ArgumentParser:
 def _discover(args: argparse.Namespace) -> None:
     from tap_fullstory import config
     from tap_fullstory.catalog import discover
-    from tap_fullstory.streams import events
+    from tap_fullstory.streams import bundles, events
 
     settings = config.read_settings(args.config or (), os.environ)
     event_key = settings.get("event_key") is not None and config.parse_setting("event_key", settings["event_key"])
-    _print(json.dumps(discover([events.stream(event_key=event_key)]), ensure_ascii=False, indent=2))
+    _print(json.dumps(discover([events.stream(event_key=event_key), bundles.stream()]), ensure_ascii=False, indent=2))
 
 
 def _sync(args: argparse.Namespace) -> None:
@@ -96,7 +96,7 @@ def _sync(args: argparse.Namespace) -> None:
     from tap_fullstory.sources.data_export import DataExport
     from tap_fullstory.spool import Spool
     from tap_fullstory.state import read_bookmarks
-    from tap_fullstory.streams import Run, events
+    from tap_fullstory.streams import Run, bundles, events
     from tap_fullstory.sync import sync
 
     gc.freeze()
@@ -108,7 +108,7 @@ def _sync(args: argparse.Namespace) -> None:
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
     parsed = config.parse_config(settings, os.environ)
-    streams = [events.stream(event_key=parsed.event_key)]
+    streams = [events.stream(event_key=parsed.event_key), bundles.stream()]
     selected = select(streams, read_catalog(args.catalog) if args.catalog is not None else None)
     bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     for _, selection in selected:
@@ -124,7 +124,8 @@ def _sync(args: argparse.Namespace) -> None:
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, metrics)
     source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
-    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns())
+    selections = {stream.name: selection for stream, selection in selected}
+    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns(), selections=selections)
     succeeded = False
     try:
         sync(selected, bookmarks, lent, MessageWriter(stdout.fileno(), stop))

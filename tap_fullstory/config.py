@@ -25,6 +25,7 @@ EU_KEY_PREFIX = "eu1."  # API: https://developer.fullstory.com/server/v1/getting
 EXPORT_URL = "https://export.fullstory.com"
 USER_AGENT = f"tap-fullstory/{__version__}"
 
+LONGEST_LOOK_BACK = 1_000_000.0  # hours, more than a century
 LONGEST_SILENCE = 2_000_000.0  # seconds; the system counts them in milliseconds of 31 bits
 SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
 
@@ -48,6 +49,8 @@ class Config:
     export_url: str = EXPORT_URL
     events_source: str = "data_export"
     event_key: bool = False
+    gap_check_hours: float = 72.0
+    reread_hours: float = 0.0
     skip_bundles: frozenset[int] = frozenset()
     checkpoint_records: int = 10_000
     user_agent: str = USER_AGENT
@@ -123,6 +126,12 @@ def _seconds(*, zero: bool, most: float = 1e9) -> Callable[[Any], float]:
         raise _Wrong(f"a number of seconds, {'0 or more' if zero else 'more than 0'}, {most:.0f} at most")
 
     return parse
+
+
+def _hours(value: Any) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST_LOOK_BACK:
+        return float(value)
+    raise _Wrong(f"a number of hours, 0 or more, {LONGEST_LOOK_BACK:.0f} at most")
 
 
 def _source(value: Any) -> str:
@@ -227,6 +236,21 @@ SETTINGS: tuple[Setting, ...] = (
         "Adds the column `event_id` and makes it the key, so that a target that upserts has each event once.",
     ),
     Setting(
+        "gap_check_hours",
+        "hours",
+        _hours,
+        "`72`",
+        "How long a gap between bundles is looked for again, from its end on, by each run.",
+    ),
+    Setting(
+        "reread_hours",
+        "hours",
+        _hours,
+        "`0`",
+        "With `event_key`: bundles that ended at most this long ago are read again by each run, and written again if "
+        "they have changed, so that settled values replace early ones.",
+    ),
+    Setting(
         "skip_bundles",
         "list of bundle ids",
         _bundle_ids,
@@ -314,6 +338,10 @@ def parse_config(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Con
         raise ConfigError(
             f'"end_date" must lie after "start_date", but {settings["end_date"]!r} does not lie after '
             f"{settings['start_date']!r}."
+        )
+    if config.reread_hours and not config.event_key:
+        raise ConfigError(
+            '"reread_hours" needs "event_key": true: without a key, what is read again would be there twice.'
         )
     return config
 

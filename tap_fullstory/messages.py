@@ -45,11 +45,11 @@ class MessageWriter:
         replication_key = [stream.replication_key] if stream.replication_key else []
         self._message(SchemaMessage(stream.name, schema, list(stream.key_properties), replication_key).asdict())
 
-    def records(self, stream: Stream, records: Records) -> None:
-        """Write a run of records."""
+    def records(self, stream: str, records: Records) -> None:
+        """Write a run of records of the stream of that name."""
         if not records.count:
             return
-        head = b'{"type":"RECORD","stream":%b,"record":' % json.dumps(stream.name).encode()
+        head = b'{"type":"RECORD","stream":%b,"record":' % json.dumps(stream).encode()
         tail = b',"time_extracted":%b}\n' % json.dumps(records.time_extracted).encode()
         # A line break can stand only between two records: inside a JSON text it is escaped.
         messages = records.lines.replace(b"\n", tail + head)

@@ -79,12 +79,14 @@ class Records:
         lines: the records, each a JSON object on a line of its own.
         events: how many events were read for them, those that a date bound left out included.
         time_extracted: when the bundle was downloaded, RFC 3339.
+        stream: whose records they are, if not those of the stream that yields them.
     """
 
     count: int
     lines: bytes
     events: int
     time_extracted: str
+    stream: str | None = None
 
 
 @dataclass(frozen=True)

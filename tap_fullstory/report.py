@@ -32,6 +32,8 @@ class Report:
     custom: Counter[str] = field(default_factory=Counter)  # values of custom variables kept in CustomVars, by name
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
+    read_again: int = 0  # finished bundles that were downloaded again, as reread_hours says
+    changed: int = 0  # of these, written again, since their content had changed or was not known
     changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -67,10 +69,13 @@ class Report:
         if self.skip_bundles:
             ids = ", ".join(map(str, sorted(self.skip_bundles)))
             skipped = f"; skip_bundles says to pass over {ids}: {self.skipped} passed over in this run"
+        again = ""
+        if self.read_again:
+            again = f"; {_some(self.read_again, 'bundle')} read again, {self.changed} of them changed"
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "
-            f"{_some(changed, 'value')} changed{skipped}."
+            f"{_some(changed, 'value')} changed{again}{skipped}."
         )
 
 

@@ -8,14 +8,16 @@ Only scalars and arrays below a stream, all members always there: orchestrators 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tap_fullstory import spans
 from tap_fullstory.bundles import Bundle, Position
 from tap_fullstory.errors import StateError
 from tap_fullstory.moments import SECOND, parse_moment, to_text
+from tap_fullstory.spans import Span
 
 # Every stream that a version of this tap has or is known to get: their bookmarks are ours.
 STREAMS_EVER = frozenset(
@@ -32,6 +34,9 @@ STREAMS_EVER = frozenset(
     }
 )
 NOT_STREAMS = frozenset({"currently_syncing", "versions"})
+# What keeps the state small, whatever is listed: the bookmark of `events` is below 16 KiB.
+MOST_GAPS = 100
+MOST_CONTENTS = 100
 START_OVER = "Pass the state that the last run left, or leave --state off to start at start_date."
 
 
@@ -42,10 +47,27 @@ class Checkpoint:
     Attributes:
         bookmark: the stream's part of the state.
         due: it must be written now; if not, it may be.
+        also: other streams that are at the same place.
     """
 
     bookmark: Any
     due: bool = True
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was in a bundle when it was read last.
+
+    Attributes:
+        stop: its Stop in Unix seconds, so that it can be forgotten in time.
+        events: how many events.
+        digest: the same for the same events, in whatever order.
+    """
+
+    stop: int
+    events: int
+    digest: int
 
 
 @dataclass(frozen=True)
@@ -56,16 +78,18 @@ class EventsBookmark:
         since, until: Unix nanoseconds; every event available in `[since, until)` is written, gaps aside.
         done: ids of finished bundles whose Stop equals `until`; empty: all that end at or before it are finished.
         partial: the bundle that is being written, and how far; None between bundles.
-        gaps: `[from, to]` texts of spans that no bundle listed so far covers.
+        gaps: spans that no bundle listed so far covers.
         exports: `[from, to, operation id]` texts of exports paid for and not yet used.
+        contents: of bundles that are read again, by id; None, and not in the state, without `reread_hours`.
     """
 
     since: int
     until: int
     done: tuple[int, ...] = ()
     partial: tuple[int, Position] | None = None
-    gaps: tuple[Any, ...] = ()
+    gaps: tuple[Span, ...] = ()
     exports: tuple[Any, ...] = ()
+    contents: Mapping[int, Content] | None = None
 
     def inside(self, bundle: Bundle, position: Position) -> EventsBookmark:
         """Return the bookmark once *bundle* is written up to *position*."""
@@ -74,19 +98,55 @@ class EventsBookmark:
     def after(self, bundle: Bundle) -> EventsBookmark:
         """Return the bookmark once *bundle* is written to its end."""
         stop = bundle.stop * SECOND
+        gaps = spans.subtract(self.gaps, (bundle.start * SECOND, stop))
         if stop > self.until:
-            return replace(self, until=stop, done=(bundle.id,), partial=None)
+            return replace(self, until=stop, done=(bundle.id,), partial=None, gaps=gaps)
         # A late one that stops at `until`, before the bundle that an earlier run had begun: that one is still begun.
-        partial = None if self.partial and self.partial[0] == bundle.id else self.partial
         done = (*self.done, bundle.id) if stop == self.until else self.done
-        return replace(self, done=done, partial=partial)
+        return replace(self._without_partial(bundle), done=done, gaps=gaps)
+
+    def missing(self, span: Span) -> EventsBookmark:
+        """Return the bookmark once it is known that no bundle covers *span*."""
+        return replace(self, gaps=spans.add(self.gaps, span))
+
+    def without(self, gaps: Iterable[Span]) -> EventsBookmark:
+        """Return the bookmark once *gaps*, or these parts of them, are filled or given up."""
+        left = self.gaps
+        for one in gaps:
+            left = spans.subtract(left, one)
+        return replace(self, gaps=left)
+
+    def filled(self, bundle: Bundle, gaps: Iterable[Span]) -> EventsBookmark:
+        """Return the bookmark once *bundle*, which came late, is written as far as it lies in *gaps*."""
+        return self._without_partial(bundle).without(gaps)
+
+    def _without_partial(self, bundle: Bundle) -> EventsBookmark:
+        return replace(self, partial=None) if self.partial and self.partial[0] == bundle.id else self
+
+    def holds(self, bundle: Bundle, content: Content) -> EventsBookmark:
+        """Return the bookmark once *content* is what was read last of *bundle*."""
+        newest = sorted({**(self.contents or {}), bundle.id: content}.items(), key=lambda one: one[1].stop)[
+            -MOST_CONTENTS:
+        ]
+        return replace(self, contents=dict(newest))
+
+    def since_stop(self, moment: int | None) -> EventsBookmark:
+        """Return the bookmark without the contents of bundles that stop at *moment* or before; None: without any."""
+        if moment is None:
+            return replace(self, contents=None)
+        contents = (self.contents or {}).items()
+        return replace(self, contents={key: one for key, one in contents if one.stop * SECOND > moment})
 
     def at(self, moment: int) -> EventsBookmark:
         """Return the bookmark once everything before *moment* (Unix nanoseconds) is written."""
         return self if moment <= self.until else replace(self, until=moment, done=())
 
+    def lacks(self, bundle: Bundle) -> bool:
+        """Return whether *bundle* covers something of a gap."""
+        return bool(spans.between(self.gaps, bundle.start * SECOND, bundle.stop * SECOND))
+
     def is_done(self, bundle: Bundle) -> bool:
-        """Return whether *bundle* is finished."""
+        """Return whether *bundle* is finished, gaps aside."""
         stop = bundle.stop * SECOND
         if stop == self.until and self.done:
             return bundle.id in self.done
@@ -102,13 +162,15 @@ class EventsBookmark:
         if self.partial:
             bundle_id, position = self.partial
             partial = [bundle_id, position.events, position.bytes, position.checksum]
+        contents = [[key, one.stop, one.events, one.digest] for key, one in (self.contents or {}).items()]
         return {
             "since": to_text(self.since),
             "until": to_text(self.until),
             "done": list(self.done),
             "partial": partial,
-            "gaps": list(self.gaps),
+            "gaps": [[to_text(start), to_text(stop)] for start, stop in self.gaps],
             "exports": list(self.exports),
+            **({} if self.contents is None else {"contents": contents}),
         }
 
 
@@ -135,8 +197,9 @@ def parse_events_bookmark(value: Any) -> EventsBookmark | None:
         until=until,
         done=tuple(_integers("done", value.get("done"))),
         partial=_partial(value.get("partial")),
-        gaps=tuple(_list("gaps", value.get("gaps"))),
+        gaps=_gaps(value.get("gaps")),
         exports=tuple(_list("exports", value.get("exports"))),
+        contents=_contents(value.get("contents")),
     )
 
 
@@ -148,6 +211,32 @@ def _partial(value: Any) -> tuple[int, Position] | None:
         raise _wrong("partial", value, "[] or [bundle id, events, bytes, checksum]")
     bundle_id, events, size, checksum = numbers
     return bundle_id, Position(events, size, checksum)
+
+
+def _gaps(value: Any) -> tuple[Span, ...]:
+    found: tuple[Span, ...] = ()
+    for one in _list("gaps", value):
+        start, stop = (_moment("gaps", moment) for moment in one) if _has(one, 2) else (0, 0)
+        if start >= stop:
+            raise _wrong("gaps", value, "an array of [from, to], from before to")
+        found = spans.add(found, (start, stop))
+    return found
+
+
+def _contents(value: Any) -> dict[int, Content] | None:
+    if value is None:
+        return None
+    contents = {}
+    for one in _list("contents", value):
+        numbers = _integers("contents", one) if _has(one, 4) else None
+        if not numbers:
+            raise _wrong("contents", value, "an array of [bundle id, stop, events, digest]")
+        contents[numbers[0]] = Content(*numbers[1:])
+    return contents
+
+
+def _has(value: Any, members: int) -> bool:
+    return isinstance(value, list) and len(value) == members
 
 
 def _integers(name: str, value: Any) -> list[int]:
@@ -221,5 +310,6 @@ def parse_bookmarks(state: Mapping[str, Any]) -> dict[str, Any]:
     if bookmarks and not bookmarks.keys() & STREAMS_EVER:
         names = ", ".join(sorted(bookmarks))
         raise StateError(f"The state is one of another tap: it knows only {names[:200]}. {START_OVER}")
-    parse_events_bookmark(bookmarks.get("events"))  # a wrong one is said before anything is written
+    for name in ("events", "bundles"):
+        parse_events_bookmark(bookmarks.get(name))  # a wrong one is said before anything is written
     return dict(bookmarks)

@@ -19,22 +19,24 @@ def sync(
 ) -> None:
     """Sync the selected streams one after the other; *bookmarks* of others are kept as they are."""
     states = StateWriter(writer, bookmarks)
+    for stream, selection in selected:  # all of them first: a stream may bring records of another one along
+        writer.schema(stream, selection)
     for stream, selection in selected:
         sync_stream(stream, selection, states, run, writer)
     states.write_last()
 
 
 def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: Run, writer: MessageWriter) -> None:
-    """Write the SCHEMA of a stream, its records, and a STATE wherever one is due."""
-    writer.schema(stream, selection)
+    """Write the records of a stream, and a STATE wherever one is due."""
     for item in stream.extract(run, states.bookmarks.get(stream.name), selection):
         if isinstance(item, Records):
             if states.events + item.events > run.config.checkpoint_records:
                 states.write_pending()
-            writer.records(stream, item)
+            name = item.stream or stream.name
+            writer.records(name, item)
             states.events += item.events
             run.report.records += item.count
-            run.metrics.count_records(stream.name, item.count)
+            run.metrics.count_records(name, item.count)
         else:
             states.pend(stream.name, item)
             if item.due or run.stop.asked or states.age >= CHECKPOINT_INTERVAL:
@@ -65,7 +67,8 @@ class StateWriter:
 
     def pend(self, stream: str, checkpoint: Checkpoint) -> None:
         """Take a bookmark that may be written from now on, until more records are."""
-        self.bookmarks[stream] = checkpoint.bookmark
+        for name in (stream, *checkpoint.also):
+            self.bookmarks[name] = checkpoint.bookmark
         self._pending = True
 
     def write_pending(self) -> None:

@@ -13,11 +13,14 @@ from tap_fullstory.state import EventsBookmark
 class Source(Protocol):
     """One API that brings events."""
 
-    def bundles(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
-        """Yield what is not finished yet, ordered by Stop, at least up to the first that begins at *end* or later.
+    def bundles(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
+        """Yield what is not finished yet, at least up to the first that begins at *end* or later.
+
+        What covers something of a gap is not finished. The order is that of Stop; one that is begun may come before.
 
         Args:
             end: Unix nanoseconds; None: up to the newest.
+            again: Unix nanoseconds; what stops after that is yielded also if it is finished. None: nothing is.
         """
 
     def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:

@@ -47,8 +47,8 @@ class DataExport:
         self._most_events = most_events
         self._list_limit, self._get_limit = RateLimit(), RateLimit()
 
-    def bundles(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
-        """Yield the bundles that are not finished, page by page, ordered by Stop; see `Source`.
+    def bundles(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
+        """Yield the bundles that are wanted, page by page, ordered by Stop; see `Source`.
 
         A page is asked for with the last Stop minus one, and what is known is dropped: the API lists what stops
         *after* the `start` sent, so the Stop itself would lose what is left of a group with one Stop.
@@ -56,20 +56,32 @@ class DataExport:
         Raises:
             ResponseError: after all that is new, when the list does not move.
         """
-        start = max(0, bookmark.until // SECOND - (1 if bookmark.done else 0))
+        until = bookmark.until // SECOND
+        start = until - (1 if bookmark.done else 0)
+        for earlier in (again, *(gap[0] for gap in bookmark.gaps)):
+            start = start if earlier is None else min(start, earlier // SECOND)
+        start = max(0, start)
         seen: set[int] = set()
         announced = False
 
-        def order(one: Bundle) -> tuple[int, bool]:
-            # the one that is begun before late ones that stop with it: the state has one place for a begun bundle
-            return one.stop, bookmark.resume(one) == BEGINNING
+        def order(one: Bundle) -> tuple[bool, int]:
+            # the one that is begun before those that came late: the state has one place for a begun bundle
+            return bookmark.resume(one) == BEGINNING, one.stop
+
+        def wanted(one: Bundle) -> bool:
+            is_read_again = again is not None and one.stop * SECOND > again
+            return one.id not in seen and (not bookmark.is_done(one) or bookmark.lacks(one) or is_read_again)
 
         while True:
             page = self._page(start)
-            if not seen:
-                seen = _renamed(page, bookmark)
-            new = sorted((one for one in page if one.id not in seen and not bookmark.is_done(one)), key=order)
-            if not announced:
+            last = max((one.stop for one in page), default=start)
+            if last == until and start < last - 1:  # whether these are done shows when all of that Stop are on one page
+                page = [one for one in page if one.stop < last]
+            seen |= _renamed(page, bookmark)
+            new = sorted(filter(wanted, page), key=order)
+            # Where gaps are looked for, far behind `until`, a page may hold nothing new and the next one something.
+            is_behind = start < last - 1 and last <= until
+            if not announced and (new or not is_behind):
                 LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
                 announced = True
             seen |= {one.id for one in page}
@@ -82,14 +94,14 @@ class DataExport:
                 )
             if end is not None and new and all(one.start * SECOND >= end for one in new):
                 return  # not at the first of them: bundles of another length may overlap
-            if not new:
+            if not new and not is_behind:
                 if len(page) >= PAGE_SIZE and len({one.stop for one in page}) == 1:
                     raise ResponseError(
                         f"The list of bundles does not move: all {len(page)} bundles of a page stop at "
                         f"{page[0].stop} and are known, so what else stops there cannot be listed. {REPORT}"
                     )
                 return
-            start = max(0, max(one.stop for one in page) - 1)
+            start = max(0, last - 1)
 
     def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
         """Bring a bundle into a file and check it; see `Source`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ class Run:
 
     Attributes:
         now: the Unix nanoseconds at which the run began.
+        selections: of the streams that are selected, by name.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Run:
     metrics: Metrics
     stop: Stop
     now: int
+    selections: Mapping[str, Selection]
 
     def idle(self) -> None:
         """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""

@@ -74,7 +74,7 @@ def test_each_record_is_a_message_of_its_own() -> None:
     """A target would refuse the stream, or load records without their time."""
     lines = [b'{"a":1}', b'{"a":"x\\n\\"},{"}', '{"a":"é\u2028"}'.encode(), b"{}"]
 
-    messages = written(lambda writer: writer.records(STREAM, records(*lines)))
+    messages = written(lambda writer: writer.records(STREAM.name, records(*lines)))
 
     assert [
         {"type": "RECORD", "stream": 'ev"ents', "record": json.loads(line), "time_extracted": TIME} for line in lines
@@ -83,7 +83,7 @@ def test_each_record_is_a_message_of_its_own() -> None:
 
 def test_no_records_are_no_message() -> None:
     """An empty line would end the target."""
-    messages = written(lambda writer: (writer.records(STREAM, records()), writer.state({}))[1])
+    messages = written(lambda writer: (writer.records(STREAM.name, records()), writer.state({}))[1])
 
     assert [{"type": "STATE", "value": {}}] == messages
 
@@ -112,7 +112,7 @@ def test_a_run_larger_than_any_pipe_arrives_whole() -> None:
     """A part of a line would be lost where the pipe is full."""
     lines = [b'{"a":"%b%d"}' % (b"x" * 10_000, number) for number in range(300)]
 
-    messages = written(lambda writer: writer.records(STREAM, records(*lines)))
+    messages = written(lambda writer: writer.records(STREAM.name, records(*lines)))
 
     assert [json.loads(line) for line in lines] == [message["record"] for message in messages]
 
@@ -151,7 +151,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(full_pipe: tuple[int, int]) ->
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    MessageWriter(sink, Stop()).records(STREAM, records(line))
+    MessageWriter(sink, Stop()).records(STREAM.name, records(line))
     reader.join(10)
 
     assert json.loads(line) == json.loads(b"".join(parts))["record"]
@@ -181,7 +181,7 @@ def test_a_pressing_signal_ends_on_a_line_boundary() -> None:
             return self.looks > 2
 
     with pytest.raises(Stopped) as caught:
-        MessageWriter(pipe.sink, AfterTheFirst()).records(STREAM, records(*lines))
+        MessageWriter(pipe.sink, AfterTheFirst()).records(STREAM.name, records(*lines))
 
     text = pipe.text()
     assert 143 == caught.value.status
@@ -196,6 +196,6 @@ def test_nothing_begins_once_a_signal_is_pressing() -> None:
     pipe = Pipe()
 
     with pytest.raises(Stopped):
-        MessageWriter(pipe.sink, Pressing()).records(STREAM, records(b'{"a":1}'))
+        MessageWriter(pipe.sink, Pressing()).records(STREAM.name, records(b'{"a":1}'))
 
     assert b"" == pipe.text()

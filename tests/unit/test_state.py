@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from tap_fullstory.bundles import BEGINNING, Bundle, Position
 from tap_fullstory.errors import StateError
 from tap_fullstory.moments import SECOND, parse_moment, to_text
-from tap_fullstory.state import EventsBookmark, parse_bookmarks, parse_events_bookmark, read_bookmarks
+from tap_fullstory.state import (
+    MOST_CONTENTS,
+    MOST_GAPS,
+    Content,
+    EventsBookmark,
+    parse_bookmarks,
+    parse_events_bookmark,
+    read_bookmarks,
+)
 
 T0 = 1_704_067_200  # 2024-01-01T00:00:00Z
 MEMBERS = ["since", "until", "done", "partial", "gaps", "exports"]
@@ -90,13 +98,24 @@ def test_a_date_moves_until_forward_only() -> None:
 
 numbers = st.integers(0, 2**63 - 1)
 moments = st.integers(0, 250_000_000_000 * SECOND).map(lambda one: one - 62_000_000_000 * SECOND)
+
+
+def in_pairs(moments: list[int]) -> tuple[tuple[int, int], ...]:
+    """Spans apart from each other."""
+    moments.sort()
+    return tuple(zip(moments[::2], moments[1::2], strict=False))
+
+
 bookmarks = st.builds(
-    lambda one, other, done, partial, gaps: EventsBookmark(min(one, other), max(one, other), done, partial, gaps),
+    lambda one, other, done, partial, gaps, contents: EventsBookmark(
+        min(one, other), max(one, other), done, partial, gaps, contents=contents
+    ),
     moments,
     moments,
     st.lists(numbers, max_size=3).map(tuple),
     st.none() | st.tuples(numbers, st.builds(Position, numbers, numbers, st.integers(0, 2**32 - 1))),
-    st.lists(st.lists(st.just("2024-01-01T00:00:00Z"), min_size=2, max_size=2), max_size=2).map(tuple),
+    st.lists(moments, max_size=6, unique=True).map(in_pairs),
+    st.none() | st.dictionaries(numbers, st.builds(Content, numbers, numbers, numbers), max_size=3),
 )
 
 
@@ -105,17 +124,18 @@ def test_a_bookmark_comes_back_as_it_went(bookmark: EventsBookmark) -> None:
     """The next run would begin somewhere else."""
     written = json.loads(json.dumps(bookmark.to_json()))
 
-    assert MEMBERS == list(written)
+    assert MEMBERS == [name for name in written if name != "contents"]
     assert bookmark == parse_events_bookmark(written)
 
 
 @given(bookmarks)
 def test_merging_states_deeply_gives_the_later_one(bookmark: EventsBookmark) -> None:
     """An orchestrator that merges states would keep a position of a bundle that is finished."""
-    earlier = at(10, done=(1, 2, 3), partial=(4, Position(1, 2, 3)), gaps=(["a", "b"],)).to_json()
+    earlier = at(10, done=(1, 2, 3), partial=(4, Position(1, 2, 3)), gaps=((5, 7),)).to_json()
 
     merged = {**earlier, **bookmark.to_json()}
 
+    assert ("contents" in merged) == (bookmark.contents is not None)
     assert bookmark == parse_events_bookmark(merged)
     assert not any(isinstance(value, dict) for value in bookmark.to_json().values())
 
@@ -137,6 +157,20 @@ def test_the_shape_of_the_state() -> None:
         "gaps": [],
         "exports": [],
     } == bookmark.to_json()
+
+
+def test_the_state_stays_small() -> None:
+    """Orchestrators that keep it in a column or a variable would cut it off."""
+    bookmark = at(0, contents={})
+    for number in range(10_000):
+        one = bundle(100 * number, 100 * number + 50, 2**63 - 1 - number)
+        bookmark = bookmark.missing(((T0 + 100 * number) * SECOND + 1, (T0 + 100 * number + 50) * SECOND + 1))
+        bookmark = bookmark.without(bookmark.gaps[:-MOST_GAPS])
+        bookmark = bookmark.after(one).holds(one, Content(one.stop, 10_000_000, 2**63 - 1 - number))
+
+    assert (MOST_GAPS, MOST_CONTENTS) == (len(bookmark.gaps), len(bookmark.contents or ()))
+    assert max(bookmark.contents or ()) - min(bookmark.contents or ()) < MOST_CONTENTS
+    assert len(json.dumps(bookmark.to_json())) < 16 * 1024
 
 
 @pytest.mark.parametrize("value", [None, {}])
@@ -185,6 +219,13 @@ def test_missing_and_unknown_members_do_no_harm() -> None:
         {"until": "2024-01-01T00:00:00Z", "partial": [1, 2, 3, None]},
         {"until": "2024-01-01T00:00:00Z", "partial": "1"},
         {"until": "2024-01-01T00:00:00Z", "gaps": {}},
+        {"until": "2024-01-01T00:00:00Z", "gaps": ["2024-01-01T00:00:00Z"]},
+        {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-01T00:00:00Z"]]},
+        {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-01T00:00:00Z", 5]]},
+        {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z"]]},
+        {"until": "2024-01-01T00:00:00Z", "contents": [[1, 2, 3]]},
+        {"until": "2024-01-01T00:00:00Z", "contents": [[1, 2, 3, "4"]]},
+        {"until": "2024-01-01T00:00:00Z", "contents": {"1": 2}},
         {"until": "2024-01-01T00:00:00Z", "exports": "none"},
     ],
 )

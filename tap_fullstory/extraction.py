@@ -1,0 +1,353 @@
+"""From a bookmark to records: bundle after bundle, with what is missing, late, or read again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+from tap_fullstory import bundle_log, spans
+from tap_fullstory.bundles import BEGINNING, Bundle, Chunk, Position, matches, read_chunks, sealed
+from tap_fullstory.config import Config
+from tap_fullstory.dictionary import BUNDLE_ID, MAX_INTEGER, REPLICATION_KEY
+from tap_fullstory.errors import BundleError, ConfigError
+from tap_fullstory.layout import Layout
+from tap_fullstory.moments import SECOND, to_text
+from tap_fullstory.pieces import Piece, pieces
+from tap_fullstory.prefetch import ahead
+from tap_fullstory.records import ALL, EventReader, Records, Window
+from tap_fullstory.report import Report
+from tap_fullstory.spans import Span
+from tap_fullstory.spool import SpoolFile
+from tap_fullstory.state import MOST_GAPS, Checkpoint, Content, EventsBookmark, parse_events_bookmark
+from tap_fullstory.streams import Run, Selection
+
+LOGGER = logging.getLogger(__name__)
+
+HOUR = 3600 * SECOND
+MOST_NAMED = 20  # gaps in a line
+FRESH = 3600.0  # seconds for which a file that another run left may stand for what Fullstory delivers now
+
+
+class Extraction:
+    """Reads bundle after bundle; its bookmark moves on as what it yields is written.
+
+    Args:
+        bookmark: as the state holds it.
+        layout: which columns of the events are selected; None: the events themselves are not wanted.
+        log: which columns of the log of bundles are selected; None: it is not wanted.
+    """
+
+    def __init__(self, run: Run, bookmark: Any, layout: Layout | None, log: Selection | None) -> None:
+        self._run = run
+        self._config = run.config
+        self._layout = layout
+        self._left = parse_events_bookmark(bookmark)
+        self._begun = _begin(self._left, run.config, run.now)
+        self._at = self._begun
+        self._log = log
+        self._also = (bundle_log.NAME,) if layout and log else ()
+        hours = run.config.reread_hours if layout else 0
+        self._recent = max(run.now - int(hours * HOUR), self._begun.since) if hours else None
+        self._filled: list[Span] = []  # by bundles that came late, the last of which is not written yet
+        self._counted: Counter[int] = Counter()  # events in the warehouse, by bundle that is done in several pieces
+        self._cut: set[int] = set()  # ids of bundles that are written up to end_date
+        self._beyond: tuple[Span, ...] = ()  # gaps behind `until`, before end_date
+        self._gaps_found = 0
+        self._given_up: list[Span] = []
+
+    def items(self) -> Iterator[Records | Checkpoint]:
+        """Yield records and checkpoints."""
+        config = self._config
+        self._at = self._at.since_stop(self._recent)
+        if self._at.until > self._run.now:
+            until = to_text(self._at.until)
+            LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", until)
+            yield self._checkpoint()
+            return
+        if self._at.gaps:
+            LOGGER.warning("No bundle was listed so far for %s; looking for them again.", _named(self._at.gaps))
+        at_end = False
+        listed = self._run.source.bundles(self._begun, config.end_date, self._recent)
+        wanted = pieces(listed, self._begun, config.end_date, again=self._recent is not None)
+        for piece, file in ahead(self._fetch, wanted, config.prefetch, self._run.idle):
+            self._forget_what_is_lost(piece)
+            with file or nullcontext():  # the file goes when the state after it has been written, not before
+                yield from self._piece(piece, file)
+            at_end = at_end or (config.end_date is not None and piece.bundle.stop * SECOND >= config.end_date)
+        if at_end and config.end_date is not None:
+            self._move_to(config.end_date)
+        self._give_up_old()
+        yield self._checkpoint()
+
+    def _checkpoint(self, *, due: bool = True) -> Checkpoint:
+        return Checkpoint(self._at.to_json(), due, self._also)
+
+    def _fetch(self, piece: Piece) -> SpoolFile | None:
+        if piece.window is None or piece.bundle.id in self._config.skip_bundles:
+            return None
+        resume = self._begun.resume(piece.bundle)
+
+        def usable(file: SpoolFile) -> bool:
+            if piece.again:
+                return False
+            if resume != BEGINNING:
+                return matches(file.file, resume, _seal(piece))
+            return time.time() - file.modified < FRESH
+
+        return self._run.source.fetch(piece.bundle, usable)
+
+    # One bundle, in whichever way it is wanted
+
+    def _piece(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        if piece.again:
+            yield from self._again(piece, file)
+        elif piece.gap:
+            yield from self._late(piece, file)
+        elif piece.cut:
+            yield from self._until_end_date(piece, file)
+        else:
+            yield from self._whole(piece, file)
+
+    def _whole(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        yield from self._events(piece, file)
+        yield from self._finished(piece, file)
+        if piece.missing:
+            self._note_missing(piece.missing)
+        self._at = self._at.after(piece.bundle)
+        self._beyond = spans.subtract(self._beyond, _span(piece.bundle))
+        yield self._checkpoint()
+
+    def _until_end_date(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        if piece.missing:
+            self._beyond = spans.add(self._beyond, piece.missing)
+        self._beyond = spans.subtract(self._beyond, _span(piece.bundle))
+        if file is not None:
+            self._cut.add(piece.bundle.id)
+            free = self._is_free(piece)
+            yield from self._events(piece, file)
+            if free:  # `until` moves to end_date when all bundles that are cut there are written
+                yield self._checkpoint()
+
+    def _move_to(self, end: int) -> None:
+        """Take note that everything before the end date is written."""
+        self._at = self._at.at(end)
+        for span in self._beyond:
+            self._note_missing(span)
+        if self._at.partial and self._at.partial[0] in self._cut:
+            self._at = replace(self._at, partial=None)
+
+    def _late(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        assert piece.gap
+        LOGGER.info("Bundle %s came late; of it, %s is read.", piece.bundle.id, _named([piece.gap]))
+        yield from self._events(piece, file)
+        yield from self._finished(piece, file)
+        self._filled.append(piece.gap)
+        if piece.last:  # else the state would call what a bundle with the same Stop still has to bring finished
+            self._at = self._at.filled(piece.bundle, self._filled)
+            self._filled.clear()
+            yield self._checkpoint()
+
+    def _again(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        """Read a finished bundle again; emit it, without a place to resume in between, if its content has changed."""
+        if file is None:  # skip_bundles names it
+            return
+        bundle, report = piece.bundle, self._run.report
+        before, now = (self._at.contents or {}).get(bundle.id), self._content(piece, file)
+        report.read_again += 1
+        if now == before:
+            return
+        report.changed += 1
+        if before and now.events < before.events:
+            LOGGER.warning(_FEWER, bundle.id, before.events - now.events, bundle.id, file.time_extracted)
+        for records, _ in self._read(piece, file):
+            yield records
+        yield from self._logged(piece, file, now.events)
+        self._at = self._at.holds(bundle, now)
+        yield self._checkpoint()
+
+    # Its parts
+
+    def _events(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        """Yield the events that are wanted of a bundle, and places to resume between them."""
+        bundle, report = piece.bundle, self._run.report
+        if file is None:
+            if bundle.id in self._config.skip_bundles:
+                report.skipped += 1
+                LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
+            return
+        free = self._is_free(piece)
+        for records, position in self._read(piece, file):
+            yield records
+            if free:
+                self._at = self._at.inside(bundle, position)
+                yield self._checkpoint(due=False)
+        report.bundles += 1
+
+    def _is_free(self, piece: Piece) -> bool:
+        """Return whether the state can say how far this bundle is: it has one place for a bundle written in part."""
+        return self._at.partial is None or self._at.partial[0] == piece.bundle.id
+
+    def _finished(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records]:
+        """Take note of what was in a bundle that is written now."""
+        if file is None:
+            return
+        if self._recent is not None and piece.bundle.stop * SECOND > self._recent:
+            self._at = self._at.holds(piece.bundle, self._content(piece, file))
+        if self._log:
+            counted = piece.counted or ALL
+            self._counted[piece.bundle.id] += file.cuts.total if counted == ALL else self._count(piece, counted, file)
+            yield from self._logged(piece, file, self._counted[piece.bundle.id])
+
+    def _logged(self, piece: Piece, file: SpoolFile, events: int) -> Iterator[Records]:
+        if self._log:
+            yield bundle_log.to_records(piece.bundle, file, events, self._config.events_source, self._log)
+
+    def _read(self, piece: Piece, file: SpoolFile) -> Iterator[tuple[Records, Position]]:
+        """Yield the records of a bundle in runs, each with the position behind it."""
+        if self._layout is None:
+            return
+        bundle = piece.bundle
+        reader = EventReader(self._layout, bundle.id, piece.window or ALL, self._run.report)
+        resume = self._at.resume(bundle)
+        if resume != BEGINNING and not matches(file.file, resume, _seal(piece)):
+            LOGGER.warning(_REPEAT, bundle.id, _CHANGED, "it", _repeats(resume, self._config))
+            resume = BEGINNING
+        for chunk in read_chunks(file.file, file.cuts, resume):
+            position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
+            yield _from_events(reader, chunk, file, bundle), position
+
+    def _content(self, piece: Piece, file: SpoolFile) -> Content:
+        """Return what is in a bundle: as many events, and as records of the same text, whatever their order."""
+        assert self._layout
+        events = digest = 0
+        reader = EventReader(self._layout, piece.bundle.id, piece.window or ALL, Report())
+        for chunk in read_chunks(file.file, file.cuts):
+            records = _from_events(reader, chunk, file, piece.bundle)
+            events += records.count
+            for line in records.lines.splitlines():
+                digest += int.from_bytes(blake2b(line, digest_size=8).digest(), "big")
+        return Content(piece.bundle.stop, events, digest & MAX_INTEGER)
+
+    def _count(self, piece: Piece, window: Window, file: SpoolFile) -> int:
+        """Return how many events of a bundle lie in *window*."""
+        reader = EventReader(Layout((REPLICATION_KEY, BUNDLE_ID), ()), piece.bundle.id, window, Report())
+        chunks = read_chunks(file.file, file.cuts)
+        return sum(_from_events(reader, chunk, file, piece.bundle).count for chunk in chunks)
+
+    # What is missing
+
+    def _forget_what_is_lost(self, piece: Piece) -> None:
+        """Forget the bundle that the last run left unfinished, with a warning, if what is listed passes it by."""
+        left = self._left
+        if left is None or left.partial is None or self._at.partial != left.partial:
+            return
+        if piece.bundle.id == left.partial[0]:
+            return
+        if piece.window is None or piece.bundle.stop * SECOND <= self._at.until:
+            return  # beyond end_date; late, and listed before it
+        if self._at.until == left.until:  # else start_date was moved
+            bundle_id, position = left.partial
+            repeats = _repeats(position, self._config)
+            LOGGER.warning(_REPEAT, bundle_id, "another one comes before it now", "its span", repeats)
+        self._at = replace(self._at, partial=None)
+
+    def _note_missing(self, span: Span) -> None:
+        self._at = self._at.missing(span)
+        self._gaps_found += 1
+        if self._gaps_found <= MOST_NAMED:
+            hours = self._config.gap_check_hours
+            then = f"later runs look for it again, for {hours:g} hours" if hours else "it is not looked for again"
+            LOGGER.warning("No bundle covers %s; %s (gap_check_hours).", _named([span]), then)
+        if len(self._at.gaps) > MOST_GAPS:  # the state stays small
+            self._give_up(self._at.gaps[:-MOST_GAPS])
+
+    def _give_up_old(self) -> None:
+        """Forget gaps that were looked for in vain for long enough; each is looked for once more at least."""
+        hours, end = self._config.gap_check_hours, self._config.end_date
+        oldest = self._run.now - int(hours * HOUR)
+        old = [gap for gap in self._at.gaps if gap[1] <= oldest and (end is None or gap[1] <= end)]
+        if hours:
+            known = self._begun.gaps
+            old = [gap for gap in old if spans.between(known, *gap) == (gap,)]
+        self._give_up(old)
+        if self._given_up:
+            LOGGER.warning(
+                "%s given up: no bundle was listed for it, and later runs do not look again. If there was no traffic "
+                "then, all is well; else ask Fullstory.",
+                _named(self._given_up),
+            )
+
+    def _give_up(self, gaps: Sequence[Span]) -> None:
+        self._at = self._at.without(gaps)
+        self._given_up += gaps
+
+
+def _from_events(reader: EventReader, chunk: Chunk, file: SpoolFile, bundle: Bundle) -> Records:
+    try:
+        return reader.from_events(chunk, file.time_extracted)
+    except RecursionError as error:
+        raise BundleError(
+            f"Bundle {bundle.id} holds an event that is nested too deeply to be read.",
+            'Pass over it with "skip_bundles".',
+        ) from error
+
+
+def _seal(piece: Piece) -> bytes:
+    """Return what a position in a bundle holds for besides its bytes: events from `end_date` on were not written."""
+    return piece.window.stop.encode() if piece.window and piece.window.stop else b""
+
+
+def _span(bundle: Bundle) -> Span:
+    return bundle.start * SECOND, bundle.stop * SECOND
+
+
+def _named(gaps: Sequence[Span]) -> str:
+    named = ", ".join(f"{to_text(start)} to {to_text(stop)}" for start, stop in gaps[:MOST_NAMED])
+    return named + (f" and {len(gaps) - MOST_NAMED} more" if len(gaps) > MOST_NAMED else "")
+
+
+_REPEAT = "Bundle %s was written in part, but %s; %s is read again from the beginning: %s."
+_FEWER = (
+    "Bundle %s holds %s events fewer than when it was read before; a deletion at Fullstory looks like that. The rows "
+    'that are gone there: SELECT * FROM events WHERE "_bundle_id" = %s AND "_sdc_extracted_at" < \'%s\''
+)
+_CHANGED = "Fullstory now delivers other bytes, or end_date was moved within it"
+
+
+def _repeats(position: Position, config: Config) -> str:
+    if config.event_key:
+        return "with event_key no event is in the warehouse twice for it"
+    return f"up to {position.events} records may repeat"
+
+
+def _begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsBookmark:
+    """Return where to go on: the state wins over an earlier start_date, a later one moves it forward."""
+    start = config.start_date
+    if bookmark is None:
+        if start is None:
+            import pendulum  # only the first run of some needs it
+
+            start = int(pendulum.from_timestamp(now // SECOND, "UTC").subtract(years=1).timestamp()) * SECOND
+            if config.end_date is not None and config.end_date <= start:
+                raise ConfigError(
+                    f'"end_date" must lie after "start_date", which is {to_text(start)} when it is not set. Set it.'
+                )
+        return EventsBookmark(since=start, until=start)
+    if start is not None and start < bookmark.since:
+        LOGGER.warning(
+            "start_date %s lies before %s, from which on the state says that events are written; the state wins. To "
+            "read what lies before, run once without --state and with end_date.",
+            to_text(start),
+            to_text(bookmark.since),
+        )
+    if start is not None and start > bookmark.since:  # gaps before it are not wanted any more
+        bookmark = replace(bookmark, gaps=spans.between(bookmark.gaps, start, None))
+    if start is not None and start > bookmark.until:
+        return replace(bookmark, since=start, until=start, done=())
+    return bookmark
