@@ -44,6 +44,7 @@ class Pipeline:
     emulator: Emulator
     settings: dict[str, Any] = field(default_factory=dict)  # of the tap
     target_settings: dict[str, Any] = field(default_factory=dict)
+    catalog: dict[str, Any] | None = None
 
     def run(self, state: dict[str, Any] | None = None) -> Run:
         """Load everything after *state*; both commands have to succeed."""
@@ -79,6 +80,8 @@ class Pipeline:
         command = [str(TAP), "--config", str(self.write("config.json", self.tap_settings()))]
         if state is not None:
             command += ["--state", str(self.write("state.json", state))]
+        if self.catalog is not None:
+            command += ["--catalog", str(self.write("catalog.json", self.catalog))]
         return subprocess.Popen(
             command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
         )

@@ -44,7 +44,7 @@ def test_discovery_describes_the_stream(run_tap: Tap) -> None:
     entry = catalog["streams"][0]
     properties = entry["schema"]["properties"]
 
-    assert ["events"] == [one["tap_stream_id"] for one in catalog["streams"]]
+    assert ["events", "bundles"] == [one["tap_stream_id"] for one in catalog["streams"]]
     assert "events" == entry["stream"]
     assert ([], "INCREMENTAL", "EventStart") == (
         entry["key_properties"], entry["replication_method"], entry["replication_key"],
