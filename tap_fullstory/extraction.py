@@ -18,7 +18,7 @@ from tap_fullstory.dictionary import BUNDLE_ID, MAX_INTEGER, REPLICATION_KEY
 from tap_fullstory.errors import BundleError, ConfigError
 from tap_fullstory.layout import Layout
 from tap_fullstory.moments import SECOND, to_text
-from tap_fullstory.pieces import Piece, pieces
+from tap_fullstory.pieces import Piece, pieces, since
 from tap_fullstory.prefetch import ahead
 from tap_fullstory.records import ALL, EventReader, Records, Window
 from tap_fullstory.report import Report
@@ -158,7 +158,7 @@ class Extraction:
         if file is None:  # skip_bundles names it
             return
         bundle, report = piece.bundle, self._run.report
-        before, now = (self._at.contents or {}).get(bundle.id), self._content(piece, file)
+        before, now = (self._at.contents or {}).get(bundle.id), self._content(bundle, file)
         report.read_again += 1
         if now == before:
             return
@@ -198,7 +198,7 @@ class Extraction:
         if file is None:
             return
         if self._recent is not None and piece.bundle.stop * SECOND > self._recent:
-            self._at = self._at.holds(piece.bundle, self._content(piece, file))
+            self._at = self._at.holds(piece.bundle, self._content(piece.bundle, file))
         if self._log:
             counted = piece.counted or ALL
             self._counted[piece.bundle.id] += file.cuts.total if counted == ALL else self._count(piece, counted, file)
@@ -222,17 +222,17 @@ class Extraction:
             position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
             yield _from_events(reader, chunk, file, bundle), position
 
-    def _content(self, piece: Piece, file: SpoolFile) -> Content:
-        """Return what is in a bundle: as many events, and as records of the same text, whatever their order."""
+    def _content(self, bundle: Bundle, file: SpoolFile) -> Content:
+        """Return what is in a bundle: how many events, and as records of which text, whatever their order."""
         assert self._layout
         events = digest = 0
-        reader = EventReader(self._layout, piece.bundle.id, piece.window or ALL, Report())
+        reader = EventReader(self._layout, bundle.id, since(bundle, self._at.since), Report())
         for chunk in read_chunks(file.file, file.cuts):
-            records = _from_events(reader, chunk, file, piece.bundle)
+            records = _from_events(reader, chunk, file, bundle)
             events += records.count
             for line in records.lines.splitlines():
                 digest += int.from_bytes(blake2b(line, digest_size=8).digest(), "big")
-        return Content(piece.bundle.stop, events, digest & MAX_INTEGER)
+        return Content(bundle.stop, events, digest & MAX_INTEGER)
 
     def _count(self, piece: Piece, window: Window, file: SpoolFile) -> int:
         """Return how many events of a bundle lie in *window*."""

@@ -86,8 +86,13 @@ def pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None, *, ag
             part = None if beyond and first >= until else _window(bundle, first, until)
             yield Piece(bundle, part, _window(bundle, counted, until), cut=beyond, missing=missing)
         elif again and not inside and not beyond:
-            window = _window(bundle, at.since, stop)
+            window = since(bundle, at.since)
             yield Piece(bundle, window, window, again=True)
+
+
+def since(bundle: Bundle, moment: int) -> Window:
+    """Return which events of *bundle* are wanted if all since *moment* are."""
+    return _window(bundle, moment, bundle.stop * SECOND)
 
 
 def _window(bundle: Bundle, start: int, stop: int) -> Window:

@@ -138,3 +138,13 @@ def test_events_before_the_start_stay_out(run_tap: Tap, emulator: Emulator) -> N
     emulator.bundles = [settled(0, 2), settled(1, 1)]
 
     assert [1, 2] == run_tap(settings=settings, state=first.states[-1]).numbers()
+
+
+def test_a_bundle_that_an_end_date_cut_is_not_changed_by_that(run_tap: Tap, emulator: Emulator) -> None:
+    """What was written in two runs would be written a third time."""
+    emulator.bundles = [settled(0, 1)]
+    first = run_tap(settings={**SETTINGS, "end_date": rfc(bundle(0).start + 60)})
+    second = run_tap(settings=SETTINGS, state=first.states[-1])
+    assert [0, 1, 2] == [*first.numbers(), *second.numbers()]
+
+    assert [] == run_tap(settings=SETTINGS, state=second.states[-1]).records()
