@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from fullstory_emulator.faults import LOGIN_PAGE, Fault
+from fullstory_emulator.bundles import compress
+from fullstory_emulator.faults import LOGIN_PAGE, Fault, with_wrong_trailer, without_bracket
 
 # API: https://developer.fullstory.com/server/users/list-users/ documents these for v2 endpoints
 ERRORS = {
@@ -66,6 +67,17 @@ def too_many(seconds: int) -> Answer:
     answer = text(ERRORS[429][1], 429)
     answer.headers["Retry-After"] = str(seconds)
     return answer
+
+
+def spoiled(answer: Answer, fault: Fault) -> Answer:
+    """The answer of the list with what a fault does to its text and to its compression."""
+    pieces = without_bracket(answer.body) if fault.drop_bracket else answer.body
+    headers = answer.headers
+    if fault.gzip or fault.wrong_crc or fault.wrong_length:
+        pieces = with_wrong_trailer(compress(pieces), crc=fault.wrong_crc, length=fault.wrong_length)
+        headers = {**headers, "Content-Encoding": "gzip"}
+    body = b"".join(pieces)
+    return Answer(answer.status, headers, (body,), len(body))
 
 
 def replacement(fault: Fault) -> Answer:

@@ -32,15 +32,16 @@ class Fault:
         empty: 200 with zero bytes.
         redirect: 302 to this URL.
         delay: seconds before anything is sent.
-        cut_at: the connection is closed after that many bytes of the body, though more were announced.
+        cut_at: the connection is closed after that many bytes of the body, though more were announced; negative, as in
+            *truncate_at* and *corrupt_at*: counted from the end, when the length is known.
         reset: as *cut_at* (0 unless given), but hard, by TCP reset; without *cut_at* not even a status line is sent.
         truncate_at: a body of only that many bytes, and a Content-Length that agrees.
         stall_after: nothing more is sent for *stall_for* seconds after that many bytes; then the rest is.
         drip: the body is sent this slowly, in bytes per second.
-        corrupt_at: the byte of the body at this offset is flipped; negative: counted from the end, when the length is
-            known.
-        wrong_crc, wrong_length: the checksum or the length at the end of the gzip file is wrong.
-        drop_bracket: the JSON array of a bundle lacks its end.
+        corrupt_at: the byte of the body at this offset is flipped.
+        gzip: the list of bundles is compressed for its way, with `Content-Encoding: gzip`.
+        wrong_crc, wrong_length: the checksum or the length at the end of the gzip file is wrong; of a list: as *gzip*.
+        drop_bracket: the JSON array, of a bundle or of the list, lacks its end.
         ignore_availability: bundles are listed and served before their time.
     """
 
@@ -63,6 +64,7 @@ class Fault:
     stall_for: float = field(default=60.0, kw_only=True)  # seconds
     drip: float | None = field(default=None, kw_only=True)  # bytes per second
     corrupt_at: int | None = field(default=None, kw_only=True)
+    gzip: bool = field(default=False, kw_only=True)
     wrong_crc: bool = field(default=False, kw_only=True)
     wrong_length: bool = field(default=False, kw_only=True)
     drop_bracket: bool = field(default=False, kw_only=True)
@@ -99,6 +101,11 @@ class Fault:
 
 
 HARMLESS = Fault(times=None)
+
+
+def offset(at: int, length: int | None) -> int:
+    """The offset that *at* means in a body of that length; negative ones count from its end."""
+    return at if at >= 0 else max(0, at + (length or 0))
 
 
 def without_bracket(pieces: Iterable[bytes]) -> Iterator[bytes]:

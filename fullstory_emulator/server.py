@@ -26,7 +26,7 @@ from aiohttp import web
 from fullstory_emulator import answers, control
 from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, Event, compress
-from fullstory_emulator.faults import HARMLESS, Fault, flipped, shortened, with_wrong_trailer, without_bracket
+from fullstory_emulator.faults import HARMLESS, Fault, flipped, offset, shortened, with_wrong_trailer, without_bracket
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -336,7 +336,8 @@ class Emulator:
         if not re.fullmatch("-?[0-9]+", text):
             return answers.error(400, "start must be a whole number of seconds")
         bundles = self._listed(int(text), fault)[: self.page_size]
-        return answers.document({"exports": [self._members(bundle) for bundle in bundles]})
+        listed = answers.document({"exports": [self._members(bundle) for bundle in bundles]})
+        return answers.spoiled(listed, fault)
 
     def _members(self, bundle: Bundle) -> dict[str, Any]:
         # the reference's schema says lower-case strings, its example and all known clients say capitalised numbers
@@ -387,11 +388,11 @@ class Emulator:
 
     async def _send(self, request: web.BaseRequest, answer: Answer, fault: Fault) -> web.StreamResponse:
         if fault.corrupt_at is not None:
-            at = fault.corrupt_at + (answer.length or 0) if fault.corrupt_at < 0 else fault.corrupt_at
-            answer.body = flipped(answer.body, at)
+            answer.body = flipped(answer.body, offset(fault.corrupt_at, answer.length))
         if fault.truncate_at is not None:
-            answer.body = shortened(answer.body, fault.truncate_at)
-            answer.length = None if answer.length is None else min(answer.length, fault.truncate_at)
+            kept = offset(fault.truncate_at, answer.length)
+            answer.body = shortened(answer.body, kept)
+            answer.length = None if answer.length is None else min(answer.length, kept)
         response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
         if answer.length is not None and not self.chunked:
             response.content_length = answer.length
@@ -408,7 +409,8 @@ class Emulator:
         self, request: web.BaseRequest, response: web.StreamResponse, pieces: Iterator[bytes], fault: Fault
     ) -> None:
         loop = asyncio.get_running_loop()
-        if fault.cut_at is not None or fault.stall_after is not None or fault.drip:
+        cut_at = None if fault.cut_at is None else offset(fault.cut_at, response.content_length)
+        if cut_at is not None or fault.stall_after is not None or fault.drip:
             await response.write(b"")  # the head goes out at once, whatever becomes of the body
         sent = 0
         while (piece := await loop.run_in_executor(self._workers, next, pieces, None)) is not None:
@@ -418,13 +420,13 @@ class Emulator:
                     most = max(1, int(fault.drip * TICK))
                 if fault.stall_after is not None and sent < fault.stall_after:
                     most = min(most, fault.stall_after - sent)
-                if fault.cut_at is not None:
-                    most = min(most, fault.cut_at - sent)
+                if cut_at is not None:
+                    most = min(most, cut_at - sent)
                 if most > 0:
                     await response.write(piece[:most])
                     sent += most
                     piece = piece[most:]
-                if sent == fault.cut_at:
+                if sent == cut_at:
                     _reset(request) if fault.reset else _close(request)
                     return
                 if sent == fault.stall_after:

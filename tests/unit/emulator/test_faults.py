@@ -15,7 +15,7 @@ import requests
 
 from fullstory_emulator import Bundle, Emulator, Fault
 
-ME, GET = "/me", "/api/v1/export/get"
+ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
 BUNDLE = Bundle(1_700_006_400, 1_700_092_800, [{"EventType": "click", "n": n} for n in range(100)])
 
 
@@ -185,6 +185,26 @@ def test_the_closing_bracket_can_be_missing(emulator: Emulator, encoding: Any) -
     with pytest.raises(json.JSONDecodeError):
         json.loads(text)
     assert 100 == len(json.loads(text + b"]"))
+
+
+def test_a_fault_may_count_from_the_end(emulator: Emulator) -> None:
+    """Whoever wants to lose just the last byte does not know how many there are."""
+    size = len(body_of(emulator))
+    emulator.faults = [Fault(GET, truncate_at=-1), Fault(GET, cut_at=-1)]
+    assert size - 1 == len(body_of(emulator))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match=rf"{size - 1} bytes read, 1 more"):
+        download(emulator)
+
+
+def test_the_list_can_be_spoiled_as_a_bundle_can(emulator: Emulator) -> None:
+    """A list may arrive compressed, compressed and damaged, or without its end."""
+    whole = download(emulator, LIST).json()
+    emulator.faults = [Fault(LIST, gzip=True), Fault(LIST, wrong_crc=True), Fault(LIST, drop_bracket=True)]
+    packed = download(emulator, LIST)
+    assert ("gzip", whole) == (packed.headers["Content-Encoding"], packed.json())
+    with pytest.raises(requests.exceptions.ContentDecodingError):
+        download(emulator, LIST)
+    assert whole == json.loads(download(emulator, LIST).text + "]}")
 
 
 def test_an_answer_can_be_late(emulator: Emulator) -> None:
