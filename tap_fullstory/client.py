@@ -35,6 +35,7 @@ from tap_fullstory.errors import (
     TapError,
     TransientError,
 )
+from tap_fullstory.logs import FORMATTER
 from tap_fullstory.metrics import Metrics
 from tap_fullstory.report import Report
 
@@ -410,7 +411,7 @@ def _message(response: requests.Response) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         if "<" in text:
             return ""
-    text = " ".join(text.split())[:200]
+    text = " ".join(FORMATTER.hidden(text).split())[:200]
     return f": {text}" if text else ""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from binascii import b2a_base64
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 NAME = "tap_fullstory"
 FORMAT = "%(levelname)s %(message)s"  # as singer-python has it
@@ -21,17 +22,25 @@ class OneLine(logging.Formatter):
         self._secrets: tuple[str, ...] = ()
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Hide these texts from now on, also as URLs and JSON spell them; the longest first, so no part is left."""
-        spelt = {
-            spelling for one in secrets for spelling in (one, quote(one), quote(one, safe=""), json.dumps(one)[1:-1])
-        }
-        self._secrets = tuple(sorted(spelt - {""}, key=len, reverse=True))
+        """Hide these texts from now on, however they are spelt; the longest first, so no part is left."""
+        self._secrets = tuple(sorted({spelt for one in secrets if one for spelt in _spellings(one)}, key=len)[::-1])
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = self.hidden(super().format(record))
+        return text if record.exc_info else " ".join(text.splitlines())
+
+    def hidden(self, text: str) -> str:
+        """Return *text* without secrets; to be asked before a text is cut, or the beginning of one could be left."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return text if record.exc_info else " ".join(text.splitlines())
+        return text
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    """Return *secret* as it may stand in a URL, a form, JSON, Python, or the header of another server."""
+    data = secret.encode(errors="surrogatepass")  # settings are hidden before they are checked
+    in_url = quote(data), quote(data, safe=""), quote_plus(data)
+    return (secret, *in_url, json.dumps(secret)[1:-1], repr(secret)[1:-1], b2a_base64(data, newline=False).decode())
 
 
 FORMATTER = OneLine()

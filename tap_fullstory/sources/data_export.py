@@ -6,6 +6,7 @@ API: https://developer.fullstory.com/server/v1/exports/list-event-exports/
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -16,6 +17,7 @@ from tap_fullstory.bundles import BEGINNING, Bundle, check
 from tap_fullstory.client import FORBIDDEN, NOT_FOUND, Client, NotFoundError, RateLimit, duration
 from tap_fullstory.dictionary import MAX_INTEGER
 from tap_fullstory.errors import BundleError, ResponseError
+from tap_fullstory.logs import FORMATTER
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.state import EventsBookmark
@@ -171,7 +173,8 @@ def _bundle(entry: Any) -> Bundle:
     numbers = [_number(members.get(name)) for name in ("id", "start", "stop")]
     bundle_id, start, stop = numbers
     if bundle_id is None or start is None or stop is None or stop < start:
-        raise ResponseError(f"A bundle in the list is not as documented: {str(entry)[:200]}.", REPORT)
+        shown = FORMATTER.hidden(json.dumps(entry))[:200]
+        raise ResponseError(f"A bundle in the list is not as documented: {shown}.", REPORT)
     return Bundle(bundle_id, start, stop)
 
 

@@ -1,37 +1,14 @@
 """Keys and header values are never shown."""
 
-import base64
 import json
 import threading
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
+
+import pytest
 
 from fullstory_emulator import Emulator, Fault
-from tests.integration.tap import GET, LIST, Run, Tap, bundle
-
-KEY = 'na1.Zz+9/q=%7e"\\x=='
-HEADER = "tok/en+1%20=&secret"
-DEBUG = {"LOGLEVEL": "DEBUG"}
-
-
-def spellings(secret: str) -> set[str]:
-    """All the ways in which a secret might turn up."""
-    return {
-        secret,
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-        base64.b64encode(secret.encode()).decode(),
-    }
-
-
-def assert_hidden(run: Run) -> None:
-    """Neither secret is in what a run printed."""
-    everything = run.stdout.decode() + run.stderr
-    for secret in (KEY, HEADER):
-        for spelling in spellings(secret):
-            assert spelling not in everything, spelling
+from tests.integration.hidden import DEBUG, HEADER, KEY, assert_hidden, spellings
+from tests.integration.tap import GET, LIST, Tap, bundle
 
 
 def test_no_secret_is_ever_shown(run_tap: Tap, emulator: Emulator) -> None:
@@ -71,13 +48,34 @@ def test_no_secret_is_ever_shown(run_tap: Tap, emulator: Emulator) -> None:
 def test_a_key_that_a_server_spells_differently_is_hidden_too(run_tap: Tap, emulator: Emulator) -> None:
     """A proxy that answers with the request it refused would put the key into the log."""
     emulator.api_key = KEY
-    body = f"{quote(KEY, safe='')} {quote_plus(KEY)} {json.dumps(KEY)}"
-    emulator.faults = [Fault(LIST, status=400, body=body)]
+    for body in sorted(spellings(KEY) | spellings(HEADER)):
+        emulator.faults = [Fault(LIST, status=400, body=body)]
 
-    run = run_tap(settings={"http_headers": {"X-Token": HEADER}}, env=DEBUG)
+        run = run_tap(settings={"http_headers": {"X-Token": HEADER}}, env=DEBUG)
 
-    assert 78 == run.status
-    assert_hidden(run)
+        assert 78 == run.status
+        assert_hidden(run)
+
+
+@pytest.mark.parametrize("before", [180, 190])
+def test_a_secret_is_hidden_also_where_a_long_answer_is_cut(run_tap: Tap, emulator: Emulator, before: int) -> None:
+    """The beginning of the key would stand in the log when the tap shortens what a server says."""
+    emulator.api_key = KEY
+    text = "." * before + KEY
+    entry = json.dumps({"exports": [{"Id": text}]}).encode()
+    settings = {"http_headers": {"X-Token": HEADER}, "retry_timeout": 0}
+    for fault in (
+        {"status": 400, "body": text},
+        {"status": 500, "body": json.dumps({"message": text})},
+        {"raw": entry},
+    ):
+        emulator.faults = [Fault(LIST, **fault)]
+
+        run = run_tap(settings=settings, env=DEBUG)
+
+        assert run.status in (65, 69, 78)
+        assert "......." in run.last_line
+        assert_hidden(run)
 
 
 def test_names_of_spooled_files_hold_no_secret(run_tap: Tap, emulator: Emulator) -> None:

@@ -39,6 +39,14 @@ def test_secrets_are_hidden_wherever_they_come_from() -> None:
     assert "INFO *** and *** and ***" == formatter.format(record("made-up and made-up-longer and %s", "made-up"))
 
 
+def test_a_secret_that_is_no_text_is_hidden_too() -> None:
+    """A key with half a character in it would end the run as a bug, before its check says that it is wrong."""
+    formatter = OneLine()
+    formatter.hide(["made-up\ud800"])
+
+    assert "INFO ***" == formatter.format(record("%s", "made-up\ud800"))
+
+
 def test_secrets_are_hidden_in_tracebacks() -> None:
     """The key would stand in a bug report."""
     formatter = OneLine()
