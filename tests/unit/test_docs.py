@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from tap_fullstory import __version__, config, dictionary, errors
+from tests.integration import fault_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -103,6 +104,15 @@ def test_readme_has_every_setting() -> None:
 def test_readme_has_every_column() -> None:
     """One row for each column, in the order of the schema with a key."""
     assert list(dictionary.schema(event_key=True)["properties"]) == rows_of("begin columns", "end columns")
+
+
+def test_readme_has_every_fault() -> None:
+    """One row for each fault that is tried, with statuses that the table of exit statuses explains."""
+    part = README.partition("<!-- begin faults: ")[2].partition("<!-- end faults -->")[0]
+    explained = README.partition("\n## Exit statuses\n")[2].partition("\n## ")[0]
+
+    assert [row.what for row in fault_matrix.ROWS] == re.findall(r"^\| ([^|]+) \| [a-z]", part, re.MULTILINE)[1:]
+    assert all(f"\n| {status} |" in explained for status in re.findall(r"ends with (\d+)", part))
 
 
 def test_help_comparison_ignores_only_the_layout() -> None:
