@@ -48,7 +48,7 @@ LINK = f"http://localhost:{{port}}{SIGNED}?X-Signature={quote(SIGNATURE, safe=''
 EXPIRED = f"<Error><Code>ExpiredToken</Code><Details>{SIGNATURE} {ECHO}</Details></Error>"
 NOW, MOMENT = "Wed, 15 Nov 2023 12:00:00 GMT", "Wed, 15 Nov 2023 12:00:01 GMT"  # by the server's clock, which is wrong
 SILENCE = {"stall_after": 100, "stall_for": 20}
-IMPATIENT = {"request_timeout": 1}
+IMPATIENT = {"request_timeout": 1.5}
 PATIENT = {"retry_timeout": 1.5}  # room for one wait of a second, and no second one
 
 
@@ -66,7 +66,7 @@ ROWS = (
     Row((0, 69),    (0, 69),    "Connection reset before the answer",                    {"reset": True}),
     Row((0, 69),    (0, 69),    "Connection reset in the middle of the body",            {"reset": True, "cut_at": 100}),
     Row((0, 69),    (0, 69),    "Connection silent for longer than `request_timeout`",   SILENCE, IMPATIENT),
-    Row((0, 0),     (0, 0),     "Body slow, but never silent for `request_timeout`",     {"drip": 120}, IMPATIENT),
+    Row((0, 0),     (0, 0),     "Body slow, but never silent for `request_timeout`",     {"drip": 80}, IMPATIENT),
     Row((0, 65),    (0, 65),    "Compressed body cut short, `Content-Length` agrees",    {"gzip": True, "truncate_at": -20}),
     Row((0, 69),    (0, 65),    "Checksum of the compressed body wrong",                 {"gzip": True, "wrong_crc": True}),
     Row((0, 65),    (0, 65),    "Closing bracket missing",                               {"drop_bracket": True}),

@@ -67,7 +67,7 @@ class Cell:
     def stopped(self) -> Run:
         """A run that is stopped after some refusals."""
         process = self.tap.start(settings={**SETTINGS, **self.row.settings}, env=DEBUG)
-        wait_for(lambda: self.asked() == REFUSALS)
+        wait_for(lambda: self.asked() >= REFUSALS or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=TIMEOUT)
         return self.searched(finished(process.returncode, stdout, stderr))
