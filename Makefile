@@ -3,17 +3,18 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 
 DEV := .envs/dev/bin
 DEMO := .envs/demo/bin
 BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
 OTHER_PYTHONS := 3.10 3.11 3.12 3.13 3.14
-CODE := tap_fullstory fullstory_emulator demo bench tests scripts/update-docs setup.py
+CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-docs setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo soak bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -35,7 +36,7 @@ lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict
 	@$(DEV)/ruff check $(CODE)
 	@$(DEV)/ruff format --check $(CODE)
 	@echo "Checking types (mypy --strict) ..."
-	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo bench
+	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo bench soak
 
 test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
 
@@ -61,6 +62,9 @@ test-all: test-newest test-lowest test-pythons ## the same with the lowest depen
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
+
+soak: env-demo env-target-postgres ## kill 2 x 200 runs at random moments, then count every event; SOAK_ARGS=--help
+	@$(DEMO)/python -m soak $(SOAK_ARGS)
 
 bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for 45 minutes or so; BENCH_ARGS=--help
 	@$(BENCH)/python -m bench $(BENCH_ARGS)

@@ -36,7 +36,7 @@ COPIED_FROM = sorted(
     )
     if path.is_file()
 )
-TOP_LEVEL = {"tap_fullstory", "fullstory_emulator", "tests", "demo", "examples", "scripts", ".ci"}
+TOP_LEVEL = {"tap_fullstory", "fullstory_emulator", "tests", "demo", "soak", "examples", "scripts", ".ci"}
 
 # `pip install`, `pipx run`, `uv tool install`, `meltano add`, … up to the end of the command.
 _INSTALL = re.compile(
