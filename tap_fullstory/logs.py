@@ -27,7 +27,7 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = self.hidden(super().format(record))
-        return text if record.exc_info else " ".join(text.splitlines())
+        return text if record.exc_info else _plain(" ".join(text.splitlines()))
 
     def hidden(self, text: str) -> str:
         """Return *text* without secrets; to be asked before a text is cut, or the beginning of one could be left."""
@@ -41,6 +41,13 @@ def _spellings(secret: str) -> tuple[str, ...]:
     data = secret.encode(errors="surrogatepass")  # settings are hidden before they are checked
     in_url = quote(data), quote(data, safe=""), quote_plus(data)
     return (secret, *in_url, json.dumps(secret)[1:-1], repr(secret)[1:-1], b2a_base64(data, newline=False).decode())
+
+
+def _plain(text: str) -> str:
+    """Return *text* without what would steer a terminal: names and answers may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 FORMATTER = OneLine()

@@ -31,6 +31,11 @@ def test_a_message_is_one_line() -> None:
     assert "INFO a b c" == OneLine().format(record("a\nb\r\n%s", "c"))
 
 
+def test_a_message_does_not_steer_the_terminal() -> None:
+    """The name of a custom variable could clear the screen of whoever runs the tap, or hide a line."""
+    assert r"INFO a\x1b[2Jb\u202ec\x07 ö 漢" == OneLine().format(record("a\x1b[2Jb\u202ec\x07 %s", "ö 漢"))
+
+
 def test_secrets_are_hidden_wherever_they_come_from() -> None:
     """The key would stand in a log that many can read."""
     formatter = OneLine()
