@@ -62,7 +62,11 @@ class MessageWriter:
         self._message(StateMessage(value).asdict())
 
     def _message(self, message: Mapping[str, Any]) -> None:
-        self._write(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        try:
+            text = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, in a bookmark that is only kept: legal as an escape
+            text = json.dumps(message, separators=(",", ":")).encode()
+        self._write(text + b"\n")
 
     def _write(self, data: bytes, written: int = 0, stop: int | None = None) -> None:
         """Write whole lines: what stands from *written* up to *stop*."""

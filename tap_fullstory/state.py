@@ -37,6 +37,7 @@ NOT_STREAMS = frozenset({"currently_syncing", "versions"})
 # What keeps the state small, whatever is listed: the bookmark of `events` is below 16 KiB.
 MOST_GAPS = 100
 MOST_CONTENTS = 100
+ROOM = 100  # levels of nesting that are kept free: a state is written from further down than it is read
 START_OVER = "Pass the state that the last run left, or leave --state off to start at start_date."
 
 
@@ -290,7 +291,20 @@ def read_bookmarks(path: str) -> dict[str, Any]:
         raise StateError(f"The state file {path!r} is not JSON: cut off, or several lines? {START_OVER}") from error
     if not isinstance(state, dict):
         raise StateError(f"The state file {path!r} does not hold a JSON object. {START_OVER}")
+    if not _can_be_written(state):
+        raise StateError(f"The state file {path!r} is nested too deeply, or holds a number that is none. {START_OVER}")
     return parse_bookmarks(state)
+
+
+def _can_be_written(state: Any) -> bool:
+    """Return whether *state* can also be printed: Python reads NaN, 1e999, and deeper nesting than it writes."""
+    for _ in range(ROOM):
+        state = [state]
+    try:
+        json.dumps(state, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def parse_bookmarks(state: Mapping[str, Any]) -> dict[str, Any]:
