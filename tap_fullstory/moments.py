@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 
 SECOND = 1_000_000_000  # nanoseconds
+LATEST = 253_402_300_799  # Unix seconds: 9999-12-31T23:59:59Z, the last that RFC 3339 can say
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 # RFC 3339, section 5.6; also without a zone, which is read as UTC.

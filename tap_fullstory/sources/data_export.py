@@ -18,7 +18,7 @@ from tap_fullstory.client import FORBIDDEN, NOT_FOUND, Client, NotFoundError, Ra
 from tap_fullstory.dictionary import MAX_INTEGER
 from tap_fullstory.errors import BundleError, ResponseError
 from tap_fullstory.logs import FORMATTER
-from tap_fullstory.moments import SECOND, to_text
+from tap_fullstory.moments import LATEST, SECOND, to_text
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.state import EventsBookmark
 
@@ -172,7 +172,7 @@ def _bundle(entry: Any) -> Bundle:
     members = {name.lower(): value for name, value in entry.items()} if isinstance(entry, dict) else {}
     numbers = [_number(members.get(name)) for name in ("id", "start", "stop")]
     bundle_id, start, stop = numbers
-    if bundle_id is None or start is None or stop is None or stop < start:
+    if bundle_id is None or start is None or stop is None or not start <= stop <= LATEST:
         shown = FORMATTER.hidden(json.dumps(entry))[:200]
         raise ResponseError(f"A bundle in the list is not as documented: {shown}.", REPORT)
     return Bundle(bundle_id, start, stop)
