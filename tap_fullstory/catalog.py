@@ -96,7 +96,7 @@ def select(streams: Sequence[Stream], catalog: Mapping[str, Any] | None) -> list
     known = {stream.name: stream for stream in streams}
     for name, entry in entries.items():
         if name not in known and _is_selected(_written(entry, ()), entry["schema"], default=False):
-            raise CatalogError(f'The catalog selects "{name}", which this tap does not have. {AGAIN}')
+            raise CatalogError(f'The catalog selects "{name[:200]}", which this tap does not have. {AGAIN}')
     if entries and not entries.keys() & known.keys():
         names = ", ".join(sorted(entries))
         raise CatalogError(f"The catalog is one of another tap: it knows only {names[:200]}. {AGAIN}")
@@ -157,4 +157,4 @@ def _type(schema: Mapping[str, Any]) -> tuple[frozenset[str], Any]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return ", ".join(name[:80] for name in names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
