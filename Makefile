@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo soak bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -65,6 +65,9 @@ demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory int
 
 soak: env-demo env-target-postgres ## kill 2 x 200 runs at random moments, then count every event; SOAK_ARGS=--help
 	@$(DEMO)/python -m soak $(SOAK_ARGS)
+
+fuzz: env-dev ## give the tap thousands of files that nobody would send, others each time, for ten minutes or so
+	@HYPOTHESIS_PROFILE=soak $(DEV)/python -m pytest $(PYTEST_ARGS) tests/unit/test_hostile.py
 
 bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for 45 minutes or so; BENCH_ARGS=--help
 	@$(BENCH)/python -m bench $(BENCH_ARGS)

@@ -8,10 +8,10 @@ import time
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The same examples on every machine and in every run; more of them with HYPOTHESIS_PROFILE=deep.
+# The same examples on every machine and in every run; with the profile `soak` (make fuzz) others each time, and many.
 settings.register_profile("default", deadline=None, derandomize=True, database=None, max_examples=150)
 settings.register_profile(
-    "deep", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "soak", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
