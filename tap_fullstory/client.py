@@ -48,6 +48,7 @@ FIRST_WAIT, LAST_WAIT = 1.0, 60.0  # seconds, when we are not told
 MOST_DAMAGED = 5  # answers that cannot be read, before we believe it
 MOST_REDIRECTS = 5
 PART_SIZE = 256 * 1024  # bytes
+LARGEST_ANSWER = 16 * 1024 * 1024  # bytes of JSON; a page of the list has some thousand
 
 OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 400, 401, 403, 404
 TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
@@ -134,10 +135,7 @@ class Client:
 
         def attempt() -> T:
             with self._send(url, params, limit, hints or {}) as response:
-                try:
-                    body = response.content
-                except requests.RequestException as error:
-                    raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
+                body = _body(response, url)
             try:
                 document = json.loads(body)
             except (ValueError, RecursionError) as error:
@@ -398,6 +396,19 @@ def shown(url: str) -> str:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _body(response: requests.Response, url: str) -> bytes:
+    """Return a whole answer that is small if it is as documented, however well it was packed."""
+    body = bytearray()
+    try:
+        for part in response.iter_content(PART_SIZE):
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                raise ResponseError(f"GET {shown(url)} was answered with more than {LARGEST_ANSWER} bytes.")
+    except requests.RequestException as error:
+        raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
+    return bytes(body)
 
 
 def _message(response: requests.Response) -> str:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
+import zlib
 from dataclasses import replace
 
 import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from tap_fullstory.client import Client, RateLimit, _raise_for_status, duration, retry_after, shown
+from tap_fullstory.client import (
+    LARGEST_ANSWER,
+    Client,
+    RateLimit,
+    _body,
+    _raise_for_status,
+    duration,
+    retry_after,
+    shown,
+)
 from tap_fullstory.config import Config
 from tap_fullstory.errors import (
     AuthError,
@@ -339,6 +350,23 @@ def test_any_body_of_an_error_is_survived(body: bytes) -> None:
 
     assert "secret" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_an_answer_that_unpacks_to_gigabytes_is_not_read_whole() -> None:
+    """A small answer could take all memory of the machine."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = b"".join(packer.compress(b" " * 2**20) for _ in range(256)) + packer.flush()
+    headers = {"Content-Encoding": "gzip"}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResponseError, match=r"export/get was answered with more than \d+ bytes"):
+            _body(answer(200, headers, body), URL)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * LARGEST_ANSWER
+    assert b"[]" == _body(answer(200, {}, b"[]"), URL)
 
 
 def test_a_hint_is_said_with_its_status() -> None:
