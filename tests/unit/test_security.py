@@ -1,0 +1,167 @@
+"""What SECURITY.md promises of the code: nothing read is executed or names a file; requests only read."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tap_fullstory
+from tap_fullstory.config import parse_config
+from tap_fullstory.errors import ConfigError, ResponseError
+from tap_fullstory.sources.data_export import _parse_page
+from tap_fullstory.spool import Spool
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(tap_fullstory.__file__).parent
+MODULES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_bytes()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+# What makes code of data, or starts programs.
+EXECUTING = {"eval", "exec", "compile", "__import__", "breakpoint", "input"}
+EXECUTING_MODULES = {
+    *("pickle", "marshal", "shelve", "copyreg", "dill", "cloudpickle", "joblib", "yaml", "code", "codeop", "runpy"),
+    *("importlib", "imp", "pkgutil", "subprocess", "multiprocessing", "pty", "commands", "shutil", "webbrowser", "xml"),
+}
+STARTING = re.compile(r"os\.(?:system|popen|startfile|fork|forkpty|exec\w+|spawn\w+|posix_spawn\w*)")
+# What makes or changes files, and where that may stand.
+WRITING = {
+    "open",
+    "rename",
+    "replace_file",
+    "unlink",
+    "mkdir",
+    "makedirs",
+    "write_text",
+    "write_bytes",
+    "touch",
+    "symlink_to",
+}
+WRITERS = {"spool.py"}
+UNCHECKED = {"verify", "cert_reqs", "check_hostname", "assert_hostname", "ssl_context"}
+
+
+def nodes(module: str) -> Iterator[ast.AST]:
+    """All of a module's syntax tree."""
+    return ast.walk(MODULES[module])
+
+
+def called(module: str) -> Iterator[str]:
+    """What a module calls, as it is written: `os.open`."""
+    return (ast.unparse(node.func) for node in nodes(module) if isinstance(node, ast.Call))
+
+
+def imported(module: str) -> set[str]:
+    """The top-level modules that a module imports."""
+    found: set[str] = set()
+    for node in nodes(module):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def test_the_scan_sees_the_whole_package() -> None:
+    """A scan of no files would find nothing, too."""
+    assert {"cli.py", "client.py", "records.py", "spool.py", "sources/data_export.py", "streams/events.py"} <= {
+        *MODULES
+    }
+    assert "os.write" in called("messages.py")
+    assert "requests" in imported("client.py")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_executed_or_evaluated(module: str) -> None:
+    """What stands in an event, an answer or a file must never become code or a command."""
+    calls = {*called(module)}
+
+    assert set() == calls & EXECUTING
+    assert [] == [call for call in calls if STARTING.fullmatch(call)]
+    assert set() == imported(module) & EXECUTING_MODULES
+    # the C library alone, by no name, to tell it how to keep memory
+    assert [] == [call for call in calls if call.endswith("CDLL") and module != "cli.py"]
+
+
+@pytest.mark.parametrize("module", sorted({*MODULES} - WRITERS))
+def test_only_the_spool_makes_files(module: str) -> None:
+    """A file made anywhere else would not have its mode and its name."""
+    calls = {call for call in called(module) if call.rpartition(".")[2] in WRITING}
+
+    assert calls <= {"self._spool.open", "os.open"}
+    assert [] == [
+        ast.unparse(node)
+        for node in nodes(module)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "os.open"
+        and ast.unparse(node.args[0]) != "os.devnull"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "1/../2", "1\0", "", "-1", "1.5", None, True, [1], "٣", 1.5, -1]
+)
+def test_a_bundle_is_named_by_an_integer_or_refused(name: object) -> None:
+    """A server that names a bundle like a path must not decide which file is written."""
+    with pytest.raises(ResponseError):
+        _parse_page({"exports": [{"Id": name, "Start": 0, "Stop": 1}]})
+
+
+@pytest.mark.parametrize("bundle_id", ["170000640048", 0, 2**63 - 1])
+def test_spool_files_are_named_by_a_hash_and_an_integer(tmp_path: Path, bundle_id: object) -> None:
+    """Nothing else of what a server says, and nothing of the key, stands in the name of a file."""
+    (bundle,) = _parse_page({"exports": [{"Id": bundle_id, "Start": 0, "Stop": 1}]})
+    spool = Spool(tmp_path, owner=("https://../../x", "na1.key/../../x"))
+
+    files = [spool.open(bundle.id) for _ in range(2)]  # the second one finds the name taken
+
+    names = [path.name for path in tmp_path.iterdir()]
+    assert 2 == len(names)
+    for file in files:
+        file.close(keep=False)
+    for name in names:
+        assert re.fullmatch(rf"tap-fullstory-[0-9a-f]{{16}}-{bundle_id}(-\d+)?\.part", name)
+
+
+def test_requests_only_read() -> None:
+    """The tap has no way to change or delete anything at Fullstory."""
+    verbs = {"get", "post", "put", "patch", "delete", "request", "send", "head", "options", "urlopen"}
+    calls = {(module, call) for module in MODULES for call in called(module) if call.rpartition(".")[2] in verbs}
+    requesting = {
+        (module, call) for module, call in calls if "session" in call or call.startswith(("requests.", "urllib"))
+    }
+
+    assert {("client.py", "self._session.get")} == requesting
+    assert ["client.py"] == [module for module in MODULES if imported(module) & {"requests", "http", "socket", "ssl"}]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_certificates_are_always_checked(module: str) -> None:
+    """A setting or a call that turns this off would give the key to whoever stands in between."""
+    named = {node.arg for node in nodes(module) if isinstance(node, ast.keyword)}
+    attributes = {node.attr for node in nodes(module) if isinstance(node, ast.Attribute)}
+
+    assert set() == (named | attributes) & UNCHECKED
+
+
+@pytest.mark.parametrize("setting", ["api_url", "export_url"])
+@pytest.mark.parametrize(
+    "url", ["http://api.fullstory.com", "ftp://localhost", "file:///etc/passwd", "http://127.0.0.1.x"]
+)
+def test_the_key_is_sent_by_https_alone(setting: str, url: str) -> None:
+    """A key that is sent as plain text can be read on the way."""
+    with pytest.raises(ConfigError, match="https"):
+        parse_config({"api_key": "key", setting: url}, {})
+
+
+def test_security_md_names_tests_that_exist() -> None:
+    """A promise whose proof is gone is only a promise."""
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[a-z_/]+\.py)(?:::(\w+))?`", text)
+
+    assert len(named) >= 8
+    for path, test in named:
+        assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), (path, test)
+        assert (ROOT / path).is_file(), path
