@@ -116,3 +116,14 @@ def test_a_redirect_to_another_host_carries_no_secret(run_tap: Tap, emulator: Em
         assert "authorization" not in request.headers
         assert "x-token" not in request.headers
         assert KEY not in str(request) and HEADER not in str(request)
+
+
+def test_a_redirect_to_plain_http_is_not_followed(run_tap: Tap, emulator: Emulator) -> None:
+    """Whoever stands in between could send the tap to where everything can be read on the way."""
+    emulator.bundles = [bundle(0)]
+    emulator.faults = [Fault(LIST, redirect="http://export.invalid/list", times=None)]
+
+    run = run_tap(settings={"retry_timeout": 0})
+
+    assert 65 == run.status
+    assert "http://export.invalid/list, which is not https" in run.last_line

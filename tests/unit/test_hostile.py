@@ -149,7 +149,7 @@ def as_logged(text: str) -> str:
     return OneLine().format(logging.LogRecord("tap_fullstory", logging.INFO, "file", 1, "%s", (text,), None))
 
 
-@settings(max_examples=8 * settings().max_examples)  # these take a millisecond
+@settings(max_examples=3 * settings().max_examples)  # these take less time than those below
 @given(hostile_files(), st.sampled_from((ALL_AND_KEY, NARROW, ("EventStart",))), st.sampled_from((16, 1000, 131072)))
 def test_any_bundle_is_read_or_refused(data: bytes, columns: tuple[str, ...], block: int) -> None:
     """Whatever a server or a disk makes of a bundle, the run must not end as a bug, nor write what is no record."""
