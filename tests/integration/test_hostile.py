@@ -66,7 +66,6 @@ STATES: tuple[Any, ...] = (
     {"bookmarks": {"events": {"until": "2024-01-01T00:00:00Z", "partial": [1, 2, 3, float("inf")]}}},
     {"bookmarks": {"users": float("nan")}},
     {"bookmarks": {"\x1b[31m\n" * 500: 1}},
-    b'{"bookmarks":{"users":' + b"[" * 960 + b"]" * 960 + b"}}",
 )
 CATALOGS: tuple[Any, ...] = (
     {"streams": {}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
+import tempfile
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -360,13 +360,10 @@ def test_a_state_of_any_depth_is_taken_or_refused(path: Path, depth: int, openin
 
 def written(bookmarks: dict[str, Any]) -> bytes:
     """Return the STATE message that a run ends with."""
-    source, sink = os.pipe()
-    with open(source, "rb") as reader:
-        try:
-            MessageWriter(sink, Stop()).state({"bookmarks": bookmarks})  # at most some 300 kB: the pipe holds it
-        finally:
-            os.close(sink)
-        return reader.read()
+    with tempfile.TemporaryFile() as file:
+        MessageWriter(file.fileno(), Stop()).state({"bookmarks": bookmarks})
+        file.seek(0)
+        return file.read()
 
 
 @given(data=hostile_json(GOOD_CATALOG))
