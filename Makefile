@@ -67,7 +67,7 @@ soak: env-demo env-target-postgres ## kill 2 x 200 runs at random moments, then 
 	@$(DEMO)/python -m soak $(SOAK_ARGS)
 
 fuzz: env-dev ## give the tap thousands of files that nobody would send, others each time, for ten minutes or so
-	@HYPOTHESIS_PROFILE=soak $(DEV)/python -m pytest $(PYTEST_ARGS) tests/unit/test_hostile.py
+	@HYPOTHESIS_PROFILE=soak $(DEV)/python -m pytest $(PYTEST_ARGS) tests/unit/test_hostile.py tests/integration/test_model.py
 
 bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for 45 minutes or so; BENCH_ARGS=--help
 	@$(BENCH)/python -m bench $(BENCH_ARGS)

@@ -115,6 +115,7 @@ class Extraction:
             yield from self._whole(piece, file)
 
     def _whole(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
+        piece = self._with_what_changed(piece, file)
         yield from self._events(piece, file)
         yield from self._finished(piece, file)
         if piece.missing:
@@ -130,7 +131,11 @@ class Extraction:
         if file is not None:
             self._cut.add(piece.bundle.id)
             free = self._is_free(piece)
+            piece = self._with_what_changed(piece, file)
             yield from self._events(piece, file)
+            if self._is_recent(piece.bundle):
+                content = self._content(piece.bundle, file, piece.counted or ALL)
+                self._at = self._at.holds(piece.bundle, content)
             if free:  # `until` moves to end_date when all bundles that are cut there are written
                 yield self._checkpoint()
 
@@ -158,7 +163,8 @@ class Extraction:
         if file is None:  # skip_bundles names it
             return
         bundle, report = piece.bundle, self._run.report
-        before, now = (self._at.contents or {}).get(bundle.id), self._content(bundle, file)
+        before = (self._at.contents or {}).get(bundle.id)
+        now = self._content(bundle, file, since(bundle, self._at.since))
         report.read_again += 1
         if now == before:
             return
@@ -197,8 +203,9 @@ class Extraction:
         """Take note of what was in a bundle that is written now."""
         if file is None:
             return
-        if self._recent is not None and piece.bundle.stop * SECOND > self._recent:
-            self._at = self._at.holds(piece.bundle, self._content(piece.bundle, file))
+        if self._is_recent(piece.bundle):
+            content = self._content(piece.bundle, file, since(piece.bundle, self._at.since))
+            self._at = self._at.holds(piece.bundle, content)
         if self._log:
             counted = piece.counted or ALL
             self._counted[piece.bundle.id] += file.cuts.total if counted == ALL else self._count(piece, counted, file)
@@ -222,11 +229,23 @@ class Extraction:
             position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
             yield _from_events(reader, chunk, file, bundle), position
 
-    def _content(self, bundle: Bundle, file: SpoolFile) -> Content:
+    def _is_recent(self, bundle: Bundle) -> bool:
+        return self._recent is not None and bundle.stop * SECOND > self._recent
+
+    def _with_what_changed(self, piece: Piece, file: SpoolFile | None) -> Piece:
+        """Return *piece* with what a run up to an earlier end date has written of the bundle, if that has changed."""
+        if file is None or not piece.counted or piece.counted == piece.window or not self._is_recent(piece.bundle):
+            return piece
+        earlier = Window(piece.counted.start, piece.window.start if piece.window else None)
+        before = (self._at.contents or {}).get(piece.bundle.id)
+        same = before == self._content(piece.bundle, file, earlier)
+        return piece if same else replace(piece, window=piece.counted)
+
+    def _content(self, bundle: Bundle, file: SpoolFile, window: Window) -> Content:
         """Return what is in a bundle: how many events, and as records of which text, whatever their order."""
         assert self._layout
         events = digest = 0
-        reader = EventReader(self._layout, bundle.id, since(bundle, self._at.since), Report())
+        reader = EventReader(self._layout, bundle.id, window, Report())
         for chunk in read_chunks(file.file, file.cuts):
             records = _from_events(reader, chunk, file, bundle)
             events += records.count

@@ -148,3 +148,17 @@ def test_a_bundle_that_an_end_date_cut_is_not_changed_by_that(run_tap: Tap, emul
     assert [0, 1, 2] == [*first.numbers(), *second.numbers()]
 
     assert [] == run_tap(settings=SETTINGS, state=second.states[-1]).records()
+
+
+def test_what_settles_while_a_bundle_is_cut_arrives(run_tap: Tap, emulator: Emulator) -> None:
+    """Early values would stay in the part of a bundle that a run up to an end date has written."""
+    emulator.bundles = [settled(0, 1)]
+    first = run_tap(settings={**SETTINGS, "end_date": rfc(bundle(0).start + 60)})
+    assert {0: 1} == durations(first)
+    emulator.bundles = [settled(0, 2)]
+    second = run_tap(settings={**SETTINGS, "end_date": rfc(bundle(0).start + 120)}, state=first.states[-1])
+    assert {0: 2, 1: 2} == durations(second)
+    third = run_tap(settings=SETTINGS, state=second.states[-1])
+    assert {2: 2} == durations(third)
+
+    assert [] == run_tap(settings=SETTINGS, state=third.states[-1]).records()
