@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fullstory_emulator.server import Emulator
 
 PREFIX = "/_emulator"
-SETTINGS = ("api_key", "role", "delay", "page_size", "rate_limit", "member_style", "encoding", "chunked")
+SETTINGS = ("api_key", "role", "delay", "page_size", "rate_limit", "member_style", "encoding", "chunked", "ranges")
 
 
 def answer(emulator: Emulator, method: str, path: str, body: bytes) -> Answer:

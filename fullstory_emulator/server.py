@@ -10,6 +10,7 @@ import json
 import math
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -42,6 +43,7 @@ PAGE_SIZE = 20  # bundles in one answer of export/list
 FAST = 1  # compression level of bundles made while they are sent
 SMALL = 6  # compression level of all others
 TICK = 0.05  # seconds; how often a wait looks whether the client is still there
+KEEP_ALIVE = 75.0  # seconds until an idle connection is closed
 SERVER = "fullstory_emulator"  # as the header says
 ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
 
@@ -59,6 +61,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     at: float  # time.monotonic() at its arrival
+    peer: int  # the client's port: requests of one connection have the same
     status: int | None = None  # None: not answered (yet)
 
 
@@ -81,10 +84,14 @@ class Emulator:
             `Content-Encoding: gzip`, if the client accepts it), `plain` (not at all), `double` (a gzip file sent with
             `Content-Encoding: gzip`).
         chunked: no answer carries a Content-Length.
+        ranges: downloads carry `Accept-Ranges` and a strong `ETag`, and one `Range` with `If-Range` is obeyed; a bundle
+            is then held in memory while it is sent. Nothing of that is documented for Fullstory.
         faults: what goes wrong, see `Fault`.
         remake: called as `remake(bundle, nth)` for the nth download of a bundle, counted from 1; returns what is served
             instead, or None for the bundle as it is.
         account: makes bundles when they are asked for; replaced by setting `bundles`.
+        tls: serve https with this context; None: plain http.
+        keep_alive: seconds until an idle connection is closed.
         host, port: where to listen; port 0: any free one.
     """
 
@@ -101,9 +108,12 @@ class Emulator:
         member_style: MemberStyle = "numbers",
         encoding: Encoding = "file",
         chunked: bool = False,
+        ranges: bool = False,
         faults: Iterable[Fault] = (),
         remake: Callable[[Bundle, int], Bundle | None] | None = None,
         account: Account | None = None,
+        tls: ssl.SSLContext | None = None,
+        keep_alive: float = KEEP_ALIVE,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -115,11 +125,14 @@ class Emulator:
         self.member_style: MemberStyle = member_style
         self.encoding: Encoding = encoding
         self.chunked = chunked
+        self.ranges = ranges
         self.faults: list[Fault] = list(faults)
         self.remake = remake
         self.requests: list[Request] = []
         self.host = host
         self.port = port  # the real one once started
+        self._tls = tls
+        self._keep_alive = keep_alive
         self._now = now
         self._passed = 0.0  # seconds that `advance` let pass
         self._bundles: list[Bundle] = list(bundles)
@@ -174,9 +187,9 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, for both API hosts."""
+        """`http://127.0.0.1:PORT`, for both API hosts; `https` with *tls*."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
     def now(self) -> int:
@@ -258,9 +271,10 @@ class Emulator:
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=TICK)
+        server = web.Server(self._handle, keepalive_timeout=self._keep_alive)
+        runner = web.ServerRunner(server, shutdown_timeout=TICK)
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, listener, ssl_context=self._tls).start()
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()
@@ -281,7 +295,7 @@ class Emulator:
             return await self._send(request, answer, HARMLESS)
 
         headers = {name.lower(): value for name, value in request.headers.items()}
-        record = Request(request.method, path, query, headers, time.monotonic())
+        record = Request(request.method, path, query, headers, time.monotonic(), _peer(request))
         self.requests.append(record)
         fault = next((fault for fault in list(self.faults) if fault.applies(path, query)), HARMLESS)
         with suppress(ConnectionError):
@@ -367,10 +381,12 @@ class Emulator:
         # on a worker, as a prepared block may have to be made first
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._workers, _file, bundle, self.encoding, accepts_gzip, fault)
-        if answer.length is None and not bundle.is_streamed:
+        if self.ranges or (answer.length is None and not bundle.is_streamed):
             # in memory anyway, so it can be made as a whole and its length be said
             body = await loop.run_in_executor(self._workers, b"".join, answer.body)
             answer.body, answer.length = (body,), len(body)
+            if self.ranges:
+                answer = answers.part(answer, body, request.headers)
         return answer
 
     def _seconds_left(self) -> int | None:
@@ -441,6 +457,11 @@ class Emulator:
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionResetError
             await asyncio.sleep(min(left, TICK))
+
+
+def _peer(request: web.BaseRequest) -> int:
+    name = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return int(name[1]) if name else 0
 
 
 def _close(request: web.BaseRequest) -> None:

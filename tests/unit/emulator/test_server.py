@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+import trustme
 
 from fullstory_emulator import Bundle, Emulator, Fault
 
@@ -313,3 +315,105 @@ def test_an_emulator_can_be_stopped_and_started_again() -> None:
         ask(emulator, ME)
     with emulator:
         assert 200 == ask(emulator, ME).status_code
+
+
+# --- ranges, connections ---
+
+
+def partial(emulator: Emulator, **headers: str) -> requests.Response:
+    headers = {"Authorization": f"Basic {emulator.api_key}", "Accept-Encoding": "identity", **headers}
+    return requests.get(f"{emulator.url}{GET}?id={emulator.bundles[0].id}", headers=headers, timeout=10)
+
+
+def test_ranges_are_unknown_unless_asked_for(emulator: Emulator) -> None:
+    """No page says that Fullstory knows them: a client that needs them has to fail here."""
+    emulator.bundles = [day(0, events=9)]
+
+    response = partial(emulator, Range="bytes=5-")
+
+    assert 200 == response.status_code
+    assert {"ETag", "Accept-Ranges", "Content-Range"}.isdisjoint(response.headers)
+
+
+@pytest.mark.parametrize(
+    ("range", "first", "last"),
+    [("bytes=5-", 5, None), ("bytes=0-", 0, None), ("bytes=5-9", 5, 9), ("bytes=5-9999", 5, None)],
+)
+def test_a_range_is_served(emulator: Emulator, range: str, first: int, last: int | None) -> None:
+    """A client could not be tested that goes on where it was interrupted."""
+    emulator.bundles = [day(0, events=9)]
+    emulator.ranges = True
+    whole = partial(emulator)
+
+    response = partial(emulator, Range=range, **{"If-Range": whole.headers["ETag"]})
+
+    end = len(whole.content) - 1 if last is None else last
+    assert (200, "bytes") == (whole.status_code, whole.headers["Accept-Ranges"])
+    assert (206, whole.content[first : end + 1]) == (response.status_code, response.content)
+    assert f"bytes {first}-{end}/{len(whole.content)}" == response.headers["Content-Range"]
+    assert whole.headers["ETag"] == response.headers["ETag"]
+
+
+def test_a_range_of_another_file_is_the_whole_of_this_one(emulator: Emulator) -> None:
+    """A client would put the end of one file behind the beginning of another."""
+    emulator.bundles = [Bundle(FIRST, FIRST + DAY, [{"n": 1}], versions=[[{"n": 2}, {"n": 3}]])]
+    emulator.ranges = True
+    before = partial(emulator)
+
+    response = partial(emulator, Range="bytes=5-", **{"If-Range": before.headers["ETag"]})
+
+    assert 200 == response.status_code
+    assert [{"n": 2}, {"n": 3}] == json.loads(gzip.decompress(response.content))
+    assert before.headers["ETag"] != response.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("range", "status"),
+    [("bytes=9999-", 416), ("bytes=-5", 200), ("bytes=0-1,3-4", 200), ("lines=1-", 200), ("x", 200)],
+)
+def test_other_ranges_are_refused_or_ignored(emulator: Emulator, range: str, status: int) -> None:
+    """What stands behind the end is refused; a server may ignore what it does not know."""
+    emulator.bundles = [day(0)]
+    emulator.ranges = True
+
+    response = partial(emulator, Range=range)
+
+    assert status == response.status_code
+    assert status == 200 or response.headers["Content-Range"].startswith("bytes */")
+
+
+def test_requests_of_one_connection_can_be_told() -> None:
+    """Nobody could see whether a client keeps its connection."""
+    with Emulator() as emulator, requests.Session() as session:
+        for _ in range(2):
+            session.get(emulator.url + ME, timeout=10)
+        requests.get(emulator.url + ME, timeout=10)
+
+    first, second, third = (request.peer for request in emulator.requests)
+    assert first == second != third
+
+
+def test_an_idle_connection_is_closed_when_its_time_is_over() -> None:
+    """A client would never meet a connection that the server has closed meanwhile."""
+    with Emulator(keep_alive=0.1) as emulator:
+        connection = HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+        connection.request("GET", ME)
+        connection.getresponse().read()
+        assert b"" == connection.sock.recv(1)
+        connection.close()
+
+
+def test_it_speaks_https() -> None:
+    """What a client does about certificates could not be tested."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    with Emulator(tls=context) as emulator:
+        assert emulator.url.startswith("https://127.0.0.1:")
+        connection = HTTPSConnection("127.0.0.1", emulator.port, timeout=10, context=trusting)
+        connection.request("GET", ME)
+        assert 401 == connection.getresponse().status
+        connection.close()
