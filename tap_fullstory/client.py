@@ -11,6 +11,8 @@ import json
 import logging
 import random
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +24,9 @@ from urllib.parse import urljoin, urlsplit
 import backoff
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
 
 from tap_fullstory.config import USER_AGENT, Config, is_loopback
 from tap_fullstory.errors import (
@@ -37,6 +41,7 @@ from tap_fullstory.errors import (
 )
 from tap_fullstory.logs import FORMATTER
 from tap_fullstory.metrics import Metrics
+from tap_fullstory.moments import SECOND
 from tap_fullstory.report import Report
 
 LOGGER = logging.getLogger(__name__)
@@ -48,18 +53,45 @@ FIRST_WAIT, LAST_WAIT = 1.0, 60.0  # seconds, when we are not told
 MOST_DAMAGED = 5  # answers that cannot be read, before we believe it
 MOST_REDIRECTS = 5
 PART_SIZE = 256 * 1024  # bytes
-LARGEST_ANSWER = 16 * 1024 * 1024  # bytes of JSON; a page of the list has some thousand
+LARGEST_ANSWER = 16 * 1024 * 1024  # bytes of a JSON answer, unpacked; twenty bundles are two thousand
+SMALL = 2048  # bytes of an answer that is read only for its message
 
-OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 400, 401, 403, 404
+OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
 PASSING = (408, 425)  # request timeout, too early
+NO_AUTHORITIES = "The certificates that REQUESTS_CA_BUNDLE names cannot be read"
+PROXIES = ("http", "https")  # what a proxy may speak; others need packages that the tap does not bring
+PROXY_KEY = "407"  # the proxy wants a user and a password
 AGAIN = "Run again with the last state; nothing written so far is lost."
+CHECK_PROXY = "Check HTTPS_PROXY and NO_PROXY, then run again with the last state; nothing written so far is lost."
+
+# Seconds of silence until the system asks whether the other side is still there, and between asking again; how often.
+_SOCKET_OPTIONS = [
+    *urllib3.connection.HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
+        if hasattr(socket, name)  # not every system has them all
+    ),
+]
+_Origin = tuple[str, str | None, int | None]
 
 T = TypeVar("T")
 
 
 class Writable(Protocol):
-    """What a download is written to."""
+    """What a download is written to.
+
+    Attributes:
+        received: bytes written since `restart`.
+        validator: the strong ETag of what they are the beginning of; None: the server does not promise that it can go
+            on behind them. `restart` forgets it.
+    """
+
+    received: int
+    validator: str | None
 
     def restart(self) -> None: ...
     def write(self, part: bytes) -> None: ...
@@ -98,6 +130,23 @@ class _Key(AuthBase):
         return request
 
 
+class _Adapter(HTTPAdapter):
+    """Keeps silent connections alive: a firewall forgets them within minutes, and a bundle may take longer to make."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, socket_options=_SOCKET_OPTIONS, **options)
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        return super().proxy_manager_for(*args, socket_options=_SOCKET_OPTIONS, **options)
+
+
+class _Session(requests.Session):
+    """Leaves redirects to us: `requests` would read their bodies to the end, however long."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
+
+
 class Client:
     """Talks to Fullstory; usable from any thread.
 
@@ -110,8 +159,19 @@ class Client:
         self._config = config
         self._report = report
         self._metrics = metrics
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.clear()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _Adapter())
+        self._kept: set[_Origin] = set()  # to which a connection may still be open
+        self._seen: tuple[int, int] | None = None  # a moment of the server's clock, and of our monotonic one
+
+    def now(self) -> int:
+        """Return the time by the server's clock, in Unix nanoseconds; by our own while no server has named it."""
+        if self._seen is None:
+            return time.time_ns()
+        moment, at = self._seen
+        return moment + time.monotonic_ns() - at
 
     def get_json(
         self,
@@ -134,7 +194,7 @@ class Client:
         """
 
         def attempt() -> T:
-            with self._send(url, params, limit, hints or {}) as response:
+            with self._send(url, params, limit, hints) as response:
                 body = _body(response, url)
             try:
                 document = json.loads(body)
@@ -151,29 +211,59 @@ class Client:
     def download(self, url: str, file: Writable, *, limit: RateLimit, **params: Any) -> None:
         """Replace the content of *file* by the body of *url*, as it was transferred; one attempt.
 
+        What an attempt before has brought is continued if the server promised that it can: it named the file by a
+        strong ETag and knows ranges. Who finds the content damaged has to call `file.restart`.
+        API: https://www.rfc-editor.org/rfc/rfc9110#section-14 (of Fullstory nothing of that is documented)
+
         Raises:
             AuthError, RequestError, RateLimitError, TransientError: see `retry`.
         """
-        file.restart()
-        size = 0
-        with self._send(url, params, limit, {}) as response:
-            parts = response.raw.stream(PART_SIZE, decode_content=False)
-            while True:
-                try:
-                    part = next(parts, b"")
-                except (urllib3.exceptions.HTTPError, OSError) as error:
-                    raise TransientError(
-                        f"The download from {shown(url)} broke off after {size} bytes.", AGAIN
-                    ) from error
-                if not part:
-                    break
-                file.write(part)
-                size += len(part)
-                self._report.download(len(part))
-            expected = response.headers.get("Content-Length", "")
-            if expected.isascii() and expected.isdigit() and int(expected) != size:
-                raise TransientError(f"The download from {shown(url)} ended after {size} of {expected} bytes.", AGAIN)
+        begin, tag = (file.received, file.validator) if file.validator else (0, None)
+        if not begin:
+            file.restart()
+        ranges = {"Range": f"bytes={begin}-", "If-Range": tag} if begin and tag else {}
+        with self._send(url, params, limit, headers=ranges) as response:
+            if response.status_code == OK:
+                if begin:  # it is another file by now
+                    file.restart()
+                file.validator = _validator(response.headers)
+            elif _begin(response) == begin and response.headers.get("ETag", tag) == tag:
+                LOGGER.info("The download from %s goes on after %d bytes.", shown(url), begin)
+            else:
+                file.restart()
+                raise TransientError(
+                    f"The download from {shown(url)} cannot go on after {begin} bytes (HTTP {response.status_code}).",
+                    AGAIN,
+                )
+            self._receive(response, url, file)
         file.flush()
+
+    def _receive(self, response: requests.Response, url: str, file: Writable) -> None:
+        before = file.received
+        parts = response.raw.stream(PART_SIZE, decode_content=False)
+        while True:
+            try:
+                part = next(parts, b"")
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise TransientError(
+                    f"The download from {shown(url)} broke off after {file.received} bytes.", AGAIN
+                ) from error
+            if not part:
+                break
+            file.write(part)
+            self._report.download(len(part))
+        length = response.headers.get("Content-Length", "")
+        whole = _WHOLE_LENGTH.fullmatch(response.headers.get("Content-Range", ""))
+        if whole:
+            expected = int(whole[1])
+        elif length.isascii() and length.isdigit():
+            expected = before + int(length)
+        else:
+            return
+        if file.received != expected:
+            raise TransientError(
+                f"The download from {shown(url)} ended after {file.received} of {expected} bytes.", AGAIN
+            )
 
     def retry(self, attempt: Callable[[], T], limit: RateLimit) -> T:
         """Return what *attempt* returns, trying again as the contract of the errors allows.
@@ -207,21 +297,30 @@ class Client:
 
     @contextmanager
     def _send(
-        self, url: str, params: Mapping[str, Any], limit: RateLimit, hints: Mapping[int, str]
+        self,
+        url: str,
+        params: Mapping[str, Any],
+        limit: RateLimit,
+        hints: Mapping[int, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
+        """Send a request and follow where it leads; 206 and 416 are answers to *headers* that ask for a range."""
         limit.wait()
         origin = _origin(url)
+        answers = (OK, PARTIAL, UNSATISFIABLE) if headers else (OK,)
         for _ in range(MOST_REDIRECTS):
-            response = self._get(url, params, with_key=_origin(url) == origin)
+            response = self._get(url, params, headers or {}, with_key=_origin(url) == origin)
             try:
                 location = response.headers.get("Location") if response.is_redirect else None
                 if location is None:
-                    if _origin(url) != origin and response.status_code >= BAD_REQUEST:
-                        # a link that Fullstory gave us and that has expired, say: ask for a new one
-                        raise TransientError(f"HTTP {response.status_code} from {shown(url)}.", AGAIN)
-                    _raise_for_status(response, url, hints)
+                    if response.status_code not in answers:
+                        if _origin(url) != origin and response.status_code >= BAD_REQUEST:
+                            # a link that Fullstory gave us and that has expired, say: ask for a new one
+                            raise TransientError(f"HTTP {response.status_code} from {shown(url)}.", AGAIN)
+                        _raise_for_status(response, url, hints or {})
                     yield response
                     return
+                _message(response)  # what is not read would cost the connection
             finally:
                 response.close()
             try:
@@ -233,30 +332,50 @@ class Client:
                 raise ResponseError(f"{shown(response.url)} redirects to {shown(url)}, which is not https.")
         raise ResponseError(f"{shown(url)} redirects without end.")
 
-    def _get(self, url: str, params: Mapping[str, Any], *, with_key: bool) -> requests.Response:
+    def _get(
+        self, url: str, params: Mapping[str, Any], more: Mapping[str, str], *, with_key: bool
+    ) -> requests.Response:
         """Send one request. The key and the user's own headers go to the host they are meant for, and no other."""
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
         if with_key:
             headers |= {"User-Agent": self._config.user_agent, **self._config.http_headers}
+        headers |= more
         auth = _Key(self._config.api_key) if with_key else _no_key
         timeout = min(CONNECT_TIMEOUT, self._config.request_timeout), self._config.request_timeout
-        with self._metrics.http_timer(urlsplit(url).path) as timer:
-            try:
-                response = self._session.get(
-                    url, params=params, headers=headers, auth=auth, timeout=timeout, stream=True, allow_redirects=False
-                )
-            except _NO_URL as error:
-                raise ConfigError(
-                    f"{shown(url)} is not a URL that can be asked. Check export_url and api_url."
-                ) from error
-            except requests.exceptions.SSLError as error:
-                raise _from_tls(error, url) from error
-            except requests.RequestException as error:
-                raise TransientError(f"No answer from {shown(url)} ({_reason(error)}).", AGAIN) from error
-            except ValueError as error:  # requests looks at where a redirect leads, also when it is not to follow it
-                raise ResponseError(f"{shown(url)} redirects to something that is not a URL.") from error
-            timer.http_status = response.status_code
-        return response
+        origin = _origin(url)
+        _check_proxy(url)
+        while True:
+            kept = origin in self._kept
+            self._kept.discard(origin)
+            with self._metrics.http_timer(urlsplit(url).path) as timer:
+                try:
+                    response = self._session.get(
+                        url,
+                        params=params,
+                        headers=headers,
+                        auth=auth,
+                        timeout=timeout,
+                        stream=True,
+                        allow_redirects=False,
+                    )
+                except (OSError, *_NO_URL) as error:  # requests' own errors are OSErrors
+                    if kept and isinstance(_innermost(error), _CLOSED):
+                        continue  # the server closed an idle connection while we used it again: no failure
+                    raise _failure(error, url) from error
+                timer.http_status = response.status_code
+            self._kept.add(origin)
+            if with_key:
+                self._look_at_clock(response.headers)
+            return response
+
+    def _look_at_clock(self, headers: Mapping[str, str]) -> None:
+        try:
+            date = int(_date(headers.get("Date", "")).timestamp()) * SECOND
+        except _NO_DATE:
+            return
+        # `Date` is in whole seconds: what we count ourselves is more exact as long as it agrees
+        if self._seen is None or not date <= self.now() < date + SECOND:
+            self._seen = date, time.monotonic_ns()
 
 
 class _Clock:
@@ -367,6 +486,12 @@ _NO_URL = (
     urllib3.exceptions.LocationParseError,  # an empty or very long part of a host name
 )
 _NO_DATE = (TypeError, ValueError, OverflowError)
+_CLOSED = (ConnectionError, ssl.SSLEOFError)  # the other side did, and had not answered
+_STRONG_TAG = re.compile(r'"[^"\s]*"')
+_PART = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
+_WHOLE_LENGTH = re.compile(r"bytes \d+-\d+/(\d+)", re.ASCII)
+_NO_CERTIFICATES = re.compile(r"\[(?:X509|PEM|ASN1)\b")  # as OpenSSL spells what is wrong with our own file
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 def _date(text: str) -> datetime:
@@ -393,28 +518,45 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
 def _body(response: requests.Response, url: str) -> bytes:
-    """Return a whole answer that is small if it is as documented, however well it was packed."""
-    body = bytearray()
+    """Return the body of an answer, unpacked, which is not endless."""
+    parts: list[bytes] = []
+    size = 0
     try:
         for part in response.iter_content(PART_SIZE):
-            body += part
-            if len(body) > LARGEST_ANSWER:
-                raise ResponseError(f"GET {shown(url)} was answered with more than {LARGEST_ANSWER} bytes.")
+            parts.append(part)
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                raise ResponseError(
+                    f"GET {shown(url)} was answered with more than {LARGEST_ANSWER // 1024**2} MiB.",
+                    "Check the URL and what stands between (proxy, login page).",
+                )
     except requests.RequestException as error:
         raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
-    return bytes(body)
+    return b"".join(parts)
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Return what a download can be continued by, if this server promises that it can be."""
+    tag = headers.get("ETag", "")
+    return tag if headers.get("Accept-Ranges") == "bytes" and _STRONG_TAG.fullmatch(tag) else None
+
+
+def _begin(response: requests.Response) -> int | None:
+    """Return the offset of the part that 206 brings; None: it does not say, or it is no part."""
+    part = _PART.fullmatch(response.headers.get("Content-Range", ""))
+    return int(part[1]) if part and response.status_code == PARTIAL else None
+
+
+def _origin(url: str) -> _Origin:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _message(response: requests.Response) -> str:
     """Return what the server says, if it says it as documented (`{"message": …}`) or in a short line of text."""
     try:
-        text = response.raw.read(2048, decode_content=True).decode(errors="replace")
+        text = response.raw.read(SMALL, decode_content=True).decode(errors="replace")
     except (urllib3.exceptions.HTTPError, OSError):
         return ""
     try:
@@ -426,20 +568,69 @@ def _message(response: requests.Response) -> str:
     return f": {text}" if text else ""
 
 
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause in a few words; the outer ones repeat the URL, query and all."""
+def _check_proxy(url: str) -> None:
+    """Raise an error for a proxy that cannot be one; `requests` dies of some, and shows their passwords."""
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy:
+        return
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = parts.scheme in PROXIES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of no port, or of half an IPv6 address
+        usable = False
+    if not usable:
+        raise ConfigError(
+            f"The proxy for {shown(url)} cannot be used. Check HTTPS_PROXY: http://user:password@host:port is its form."
+        )
+
+
+def _failure(error: Exception, url: str) -> TapError:
+    """Return our error for a request that was not answered."""
+    if isinstance(error, _NO_URL):
+        return ConfigError(f"{shown(url)} is not a URL that can be asked. Check export_url and api_url.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return _from_tls(error, url)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _from_proxy(error, url)
+    if isinstance(error, requests.RequestException):
+        return TransientError(f"No answer from {shown(url)} ({_reason(error)}).", AGAIN)
+    return ConfigError(f"{NO_AUTHORITIES} ({error}).")  # certificates are the only files that requests reads
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the cause of all; the outer errors repeat the URL, query and all."""
     while True:
         inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
         if not isinstance(inner, BaseException):
-            break
+            return error
         error = inner
-    text = getattr(error, "strerror", None) or type(error).__name__
-    return str(text)
 
 
-def _from_tls(error: BaseException, url: str) -> TransientError:
-    refused = "CERTIFICATE_VERIFY_FAILED" in str(error)
-    advice = "Behind a proxy with its own certificate, set REQUESTS_CA_BUNDLE." if refused else AGAIN
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause in a few words."""
+    inner = _innermost(error)
+    return str(getattr(inner, "strerror", None) or type(inner).__name__)
+
+
+def _from_proxy(error: BaseException, url: str) -> TransientError:
+    """Return what is wrong with the proxy, whose URL may hold a password and is not shown."""
+    refused = _TUNNEL.search(str(error))
+    if not refused:
+        return TransientError(f"The proxy on the way to {shown(url)} does not answer ({_reason(error)}).", CHECK_PROXY)
+    failure = TransientError(f"The proxy refuses to connect us to {shown(url)} (HTTP {refused[1]}).", CHECK_PROXY)
+    failure.final = refused[1] == PROXY_KEY
+    return failure
+
+
+def _from_tls(error: BaseException, url: str) -> TapError:
+    text = str(error)
+    if _NO_CERTIFICATES.search(text):
+        return ConfigError(f"{NO_AUTHORITIES} ({_reason(error)}).")
+    advice = AGAIN
+    if "certificate is not valid for" in text:
+        advice = "The certificate is for another host: check export_url, api_url and what stands between."
+    elif "CERTIFICATE_VERIFY_FAILED" in text:
+        advice = "Behind a proxy with its own certificate, set REQUESTS_CA_BUNDLE."
     failure = TransientError(f"No safe connection to {shown(url)} ({_reason(error)}).", advice)
-    failure.final = refused
+    failure.final = advice != AGAIN
     return failure

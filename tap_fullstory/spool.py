@@ -35,6 +35,7 @@ class SpoolFile:
         file: its bytes, as they were transferred.
         whole: it was found whole in the folder, or has been finished.
         cuts: where it may be cut, once it has been checked.
+        received, validator: how far the download has come, and by what it may be continued; see `client.Writable`.
     """
 
     def __init__(self, base: Path, file: BinaryIO, *, whole: bool) -> None:
@@ -42,6 +43,8 @@ class SpoolFile:
         self.file = file
         self.whole = whole
         self.cuts = Cuts()
+        self.received = 0
+        self.validator: str | None = None
 
     @property
     def _path(self) -> Path:
@@ -63,6 +66,7 @@ class SpoolFile:
             self._rename(whole=False)
             self.file.seek(0)
             self.file.truncate()
+        self.received, self.validator = 0, None
 
     def write(self, part: bytes) -> None:
         """Append bytes.
@@ -72,6 +76,7 @@ class SpoolFile:
         """
         with _disk(self._base.parent):
             self.file.write(part)
+        self.received += len(part)
 
     def flush(self) -> None:
         """Bring everything written to the operating system."""

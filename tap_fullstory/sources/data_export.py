@@ -134,6 +134,7 @@ class DataExport:
         except NotFoundError as error:
             raise _broken(bundle, "is listed, but Fullstory answers HTTP 404 to its download") from error
         except BundleError as error:
+            file.restart()  # the next download must not go on behind what is damaged
             raise _broken(bundle, f"arrived damaged: {error}") from error
         file.finish()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import tracemalloc
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from tap_fullstory.client import (
@@ -18,6 +20,7 @@ from tap_fullstory.client import (
     RateLimit,
     _body,
     _raise_for_status,
+    _validator,
     duration,
     retry_after,
     shown,
@@ -359,7 +362,7 @@ def test_an_answer_that_unpacks_to_gigabytes_is_not_read_whole() -> None:
     headers = {"Content-Encoding": "gzip"}
     tracemalloc.start()
     try:
-        with pytest.raises(ResponseError, match=r"export/get was answered with more than \d+ bytes"):
+        with pytest.raises(ResponseError, match=r"export/get was answered with more than 16 MiB"):
             _body(answer(200, headers, body), URL)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -373,3 +376,83 @@ def test_a_hint_is_said_with_its_status() -> None:
     """Nobody would learn of the other way to get events."""
     with pytest.raises(AuthError, match="the other way"):
         _raise_for_status(answer(403, {}), URL, {403: "Take the other way."})
+
+
+def seen(client: Client, date: str) -> None:
+    client._look_at_clock(CaseInsensitiveDict({"Date": date}))
+
+
+def at(second: int) -> str:
+    return f"Mon, 01 Jan 2024 00:00:{second:02} GMT"
+
+
+MIDNIGHT = 1_704_067_200  # 2024-01-01T00:00:00Z
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Our monotonic clock, in nanoseconds: its only item."""
+    clock = [5_000_000_000]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: clock[0])
+    return clock
+
+
+def test_until_a_server_names_the_time_ours_counts() -> None:
+    """There would be no time at all before the first answer."""
+    client = Client(CONFIG, Report(), Metrics())
+    for date in ("", "yesterday", "Mon, 99 Jan 2024 00:00:00 GMT"):
+        seen(client, date)
+
+    assert pytest.approx(time.time_ns(), abs=5_000_000_000) == client.now()
+
+
+def test_the_time_is_the_servers_and_goes_on(monotonic: list[int]) -> None:
+    """A machine whose clock is wrong would be wrong about what is available."""
+    client = Client(CONFIG, Report(), Metrics())
+    seen(client, at(10))
+    assert (MIDNIGHT + 10) * 10**9 == client.now()
+
+    monotonic[0] += 2_500_000_000
+    assert (MIDNIGHT + 12) * 10**9 + 500_000_000 == client.now()
+
+
+@pytest.mark.parametrize("second, expected", [(12, 12.5), (13, 13), (11, 11), (40, 40)])
+def test_the_newest_answer_says_the_time_unless_it_is_less_exact(
+    monotonic: list[int], second: int, expected: float
+) -> None:
+    """The time would jump back by up to a second with each answer, or never be corrected."""
+    client = Client(CONFIG, Report(), Metrics())
+    seen(client, at(10))
+    monotonic[0] += 2_500_000_000
+    seen(client, at(second))
+
+    assert MIDNIGHT * 10**9 + int(expected * 10**9) == client.now()
+
+
+@pytest.mark.parametrize(
+    "headers, tag",
+    [
+        ({"Accept-Ranges": "bytes", "ETag": '"a"'}, '"a"'),
+        ({"accept-ranges": "bytes", "etag": '"a-b/c"'}, '"a-b/c"'),
+        ({"Accept-Ranges": "bytes", "ETag": 'W/"a"'}, None),
+        ({"Accept-Ranges": "bytes", "ETag": "a"}, None),
+        ({"Accept-Ranges": "bytes", "ETag": '"a", "b"'}, None),
+        ({"Accept-Ranges": "none", "ETag": '"a"'}, None),
+        ({"ETag": '"a"'}, None),
+        ({"Accept-Ranges": "bytes"}, None),
+    ],
+)
+def test_what_a_download_may_be_continued_by(headers: dict[str, str], tag: str | None) -> None:
+    """Parts of two files would be put together where the server cannot tell them apart."""
+    assert tag == _validator(CaseInsensitiveDict(headers))
+
+
+def test_silent_connections_are_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall would forget a connection while a bundle is made, and the run would wait for nothing."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    session = Client(CONFIG, Report(), Metrics())._session
+    adapter = session.get_adapter(URL)
+    assert isinstance(adapter, HTTPAdapter)
+
+    for pool in (adapter.poolmanager, adapter.proxy_manager_for("http://127.0.0.1:1")):
+        assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in pool.connection_pool_kw["socket_options"]

@@ -202,3 +202,25 @@ def test_when_a_bundle_was_downloaded_is_known_later(tmp_path: Path) -> None:
 
     with Spool(tmp_path, OWNER).open(5) as again:
         assert 1_704_067_200.5 == again.modified
+
+
+def test_a_file_knows_how_far_a_download_has_come(tmp_path: Path) -> None:
+    """A download would be continued at the wrong place, or behind what was found damaged."""
+    with Spool(tmp_path, OWNER).open(5) as file:
+        assert (0, None) == (file.received, file.validator)
+        file.write(b"abc")
+        file.write(b"de")
+        file.validator = '"tag"'
+        assert 5 == file.received
+
+        file.restart()
+
+        assert (0, None) == (file.received, file.validator)
+
+
+def test_a_file_of_an_earlier_run_is_not_continued(tmp_path: Path) -> None:
+    """Nobody knows any more which file of the server its bytes are the beginning of."""
+    filled(Spool(tmp_path, OWNER).open(5), b"bytes").close(keep=True)
+
+    with Spool(tmp_path, OWNER).open(5) as again:
+        assert (0, None) == (again.received, again.validator)
