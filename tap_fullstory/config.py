@@ -172,7 +172,7 @@ def _headers(value: Any) -> dict[str, str]:
         if name.lower() == "authorization":
             raise _Wrong('no "Authorization": it comes from "api_key"')
         if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
-            raise _Wrong(f'one line of text as the value of "{name}"')
+            raise _Wrong(f'one line of text as the value of "{name[:80]}"')
     return dict(value)
 
 

@@ -383,6 +383,7 @@ def test_any_catalog_is_taken_or_refused(path: Path, data: bytes) -> None:
 
 
 @given(data=hostile_json(GOOD_CONFIG))
+@example(data=b'{"http_headers":{"%b":null}}' % (b"x" * 5000))
 def test_any_config_is_taken_or_refused(path: Path, data: bytes) -> None:
     """A broken config file must be told in one line that does not hold the key."""
     path.write_bytes(data)
