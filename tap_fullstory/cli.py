@@ -125,7 +125,7 @@ def _sync(args: argparse.Namespace) -> None:
     client = Client(parsed, report, metrics)
     source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
     selections = {stream.name: selection for stream, selection in selected}
-    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns(), selections=selections)
+    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns(), selections=selections, clock=client.now)
     succeeded = False
     try:
         sync(selected, bookmarks, lent, MessageWriter(stdout.fileno(), stop))

@@ -289,7 +289,7 @@ class Extraction:
     def _give_up_old(self) -> None:
         """Forget gaps that were looked for in vain for long enough; each is looked for once more at least."""
         hours, end = self._config.gap_check_hours, self._config.end_date
-        oldest = self._run.now - int(hours * HOUR)
+        oldest = self._run.clock() - int(hours * HOUR)
         old = [gap for gap in self._at.gaps if gap[1] <= oldest and (end is None or gap[1] <= end)]
         if hours:
             known = self._begun.gaps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,6 +37,7 @@ class Run:
     Attributes:
         now: the Unix nanoseconds at which the run began.
         selections: of the streams that are selected, by name.
+        clock: returns the Unix nanoseconds by Fullstory's clock, once it has answered.
     """
 
     config: Config
@@ -46,6 +47,7 @@ class Run:
     stop: Stop
     now: int
     selections: Mapping[str, Selection]
+    clock: Callable[[], int]
 
     def idle(self) -> None:
         """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from tap_fullstory.bundle_log import KEY, NAME, REPLICATION_KEY
@@ -17,12 +17,14 @@ from tap_fullstory.records import Records
 from tap_fullstory.state import Checkpoint
 from tap_fullstory.streams import Run, Selection, Stream, events
 
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "bundles.json"
+
 
 def stream() -> Stream:
     """Return the stream."""
     return Stream(
         name=NAME,
-        schema=json.loads(files("tap_fullstory").joinpath("schemas/bundles.json").read_bytes()),
+        schema=json.loads(SCHEMA.read_bytes()),
         key_properties=(KEY,),
         replication_method="INCREMENTAL",
         replication_key=REPLICATION_KEY,

@@ -29,6 +29,7 @@ class Row:
         fault: what the emulator does, as members of `Fault`.
         settings: of the tap, where the usual ones do not show it.
         behind: what the host does to which `LINK` leads, as members of `Fault`; None: it has the right answer.
+        at_once: requests that are sent again without waiting: the server may just have closed an idle connection.
     """
 
     listing: Ends
@@ -37,6 +38,7 @@ class Row:
     fault: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     behind: "Mapping[str, Any] | None" = None
+    at_once: int = 0
 
 
 ECHO = "refused: " + " ".join(sorted(spellings(KEY) | spellings(HEADER)))
@@ -63,7 +65,7 @@ ROWS = (
     Row((0, 69),    (0, 69),    "Connection closed before the first byte of the body",   {"cut_at": 0}),
     Row((0, 69),    (0, 69),    "Connection closed in the middle of the body",           {"cut_at": 100}),
     Row((0, 69),    (0, 69),    "Connection closed before the last byte of the body",    {"cut_at": -1}),
-    Row((0, 69),    (0, 69),    "Connection reset before the answer",                    {"reset": True}),
+    Row((0, 69),    (0, 69),    "Connection reset before the answer",                    {"reset": True}, at_once=1),
     Row((0, 69),    (0, 69),    "Connection reset in the middle of the body",            {"reset": True, "cut_at": 100}),
     Row((0, 69),    (0, 69),    "Connection silent for longer than `request_timeout`",   SILENCE, IMPATIENT),
     Row((0, 0),     (0, 0),     "Body slow, but never silent for `request_timeout`",     {"drip": 80}, IMPATIENT),

@@ -160,7 +160,7 @@ def check_always(cell: Cell, undisturbed: Run) -> None:
     run = cell.stopped() if waits else cell.run()
 
     assert cell.ends[1] == run.status, run.stderr
-    assert (REFUSALS if waits else attempts(cell.ends)) == cell.asked()
+    assert (REFUSALS if waits else attempts(cell.ends) + cell.row.at_once) == cell.asked()
     if waits:
         at = [request.at for request in cell.emulator.requests if request.status == 429]
         assert all(later - earlier >= 1 for earlier, later in pairwise(at))

@@ -57,7 +57,7 @@ def messages_of(tmp_path: Path, items: list[Any], most: int = 10) -> list[dict[s
     config: Any = SimpleNamespace(checkpoint_records=most)
     source: Any = None
     stop = Stop()
-    run = Run(config, source, Report(), Metrics(), stop, now=0, selections={})
+    run = Run(config, source, Report(), Metrics(), stop, now=0, selections={}, clock=lambda: 0)
     path = tmp_path / "messages"
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     try:
