@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from isal import isal_zlib as zlib
@@ -25,7 +25,9 @@ from tap_fullstory.errors import BundleError
 
 READ_SIZE = 64 * 1024  # bytes read from the file at once
 BLOCK_SIZE = 128 * 1024  # bytes of unpacked text at once, and the usual size of a chunk; larger was slower
-LARGEST_EVENT = 64 * 1024 * 1024  # bytes; orchestrators refuse messages of half of it
+LARGEST_EVENT = (
+    16 * 1024 * 1024
+)  # bytes; orchestrators refuse messages of half of it, and reading takes many times as much
 GZIP = b"\x1f\x8b"
 GZIP_LAYERS = 2  # a file that is gzip'd, in a transfer that is gzip'd
 WHITE = b" \t\r\n"
@@ -42,7 +44,9 @@ class _Any(msgspec.Struct, gc=False):
 
 _decode_objects = msgspec.json.Decoder(list[_Any]).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_scan = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode  # numbers of any length
+_OBJECT: dict[str, Any] = {}  # stands for every object that `_scan` reads: millions of empty ones fill the memory
+# numbers of any length
+_scan = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, object_pairs_hook=lambda _: _OBJECT).raw_decode
 _FIRST_BRACE = re.compile(rb"\{")
 _NOT_WHITE = re.compile(r"[^ \t\r\n]")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -121,12 +125,15 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
     cuts = Cuts()
     blocks = _measured(unpack(file), cuts)
     buffer, offset = _after_bracket(blocks)
+    parts, held = [buffer], len(buffer)
     need, prefix = BLOCK_SIZE, FIRST
     while True:
         block = next(blocks, b"")
-        buffer += block
-        if block and len(buffer) < need:
+        parts.append(block)
+        held += len(block)
+        if block and held < need:
             continue
+        buffer = b"".join(parts)
         ends = _events_in(buffer, prefix, last=not block)
         for end, events in _spread(buffer, prefix, ends, most_events):
             cuts.add(offset + end, events)
@@ -138,7 +145,9 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
         elif len(buffer) > LARGEST_EVENT:
             raise BundleError(f"it holds an event of more than {LARGEST_EVENT} bytes")
         else:
-            need = 2 * len(buffer)  # a large event is not looked at again for every block
+            # a large event is not looked at again for every block
+            need = min(2 * len(buffer), LARGEST_EVENT + 1)
+        parts, held = [buffer], len(buffer)
 
 
 def _measured(blocks: Iterator[bytes], cuts: Cuts) -> Iterator[bytes]:
@@ -255,13 +264,17 @@ def _inflate(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _after_bracket(blocks: Iterator[bytes]) -> tuple[bytes, int]:
     """Return what follows the opening bracket in the first blocks, and the offset of that."""
-    buffer = b""
+    buffer, offset = b"", 0  # white space before the buffer is not kept
     for block in blocks:
         buffer += block
-        text = buffer.removeprefix(BYTE_ORDER_MARK).lstrip(WHITE)
+        text = (buffer if offset else buffer.removeprefix(BYTE_ORDER_MARK)).lstrip(WHITE)
         if text.startswith(b"["):
-            return text[1:], len(buffer) - len(text) + 1
-        if (text and not BYTE_ORDER_MARK.startswith(buffer)) or len(buffer) > LARGEST_EVENT:
+            return text[1:], offset + len(buffer) - len(text) + 1
+        if not text:
+            buffer, offset = b"", offset + len(buffer)
+        elif offset or not BYTE_ORDER_MARK.startswith(buffer):
+            break
+        if offset > LARGEST_EVENT:
             break
     shown = buffer.lstrip()[:1].decode("latin-1")
     raise BundleError(f"it begins with {shown!r}, not with a JSON array" if shown else "it is empty")

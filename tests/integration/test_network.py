@@ -3,14 +3,34 @@
 import gzip
 import json
 import random
+import shutil
 import sys
+import time
+import zlib
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from fullstory_emulator import Bundle, Emulator, Fault
 from fullstory_emulator.server import Request
-from tests.integration.tap import DAY, FIRST, GET, LIST, TIMEOUT, Run, Tap, bundle, event, finished
+from tests.integration.tap import (
+    DAY,
+    FIRST,
+    GET,
+    HOUR,
+    LIST,
+    TIMEOUT,
+    Run,
+    Tap,
+    big_bundle,
+    bundle,
+    event,
+    finished,
+    utc_now,
+)
+from tests.integration.test_resume import wait_for
 
 MANY = 2000
 
@@ -24,6 +44,11 @@ def noisy_events(count: int = MANY, seed: int = 1) -> list[dict[str, Any]]:
 def noisy(count: int = MANY, **options: Any) -> Bundle:
     """A bundle of such events."""
     return Bundle(FIRST, FIRST + DAY, noisy_events(count), **options)
+
+
+def noisy_at(day: int) -> Bundle:
+    """One of another day."""
+    return Bundle(FIRST + day * DAY, FIRST + (day + 1) * DAY, noisy_events())
 
 
 def downloads(emulator: Emulator) -> list[Request]:
@@ -289,3 +314,155 @@ def test_a_long_list_is_read(run_tap: Tap, emulator: Emulator) -> None:
     run = run_tap()
 
     assert (0, [0, 1, 2]) == (run.status, run.numbers())
+
+
+# --- bundles that want to do harm ---
+
+HEAD = b'[{"EventStart":"2023-11-15T01:00:00Z","UserId":1,"x":'
+MEBIBYTE = 1024 * 1024
+BOMBS = {
+    "white space before": (b"", b" ", b"[]"),
+    "white space inside": (b"[", b" ", b"]"),
+    "white space behind": (HEAD + b"1}]", b" ", b"x"),
+    "a text": (HEAD + b'"', b"x", b'"}]'),
+    "escapes": (HEAD + b'"', b"\\n", b'"}]'),
+    "nesting": (b"[", b"[", b""),
+    "nested objects": (b"[", b'{"a":', b""),
+    "empty objects": (HEAD + b"[", b"{},", b"{}]}]"),
+    "a number": (HEAD, b"1", b"}]"),
+}
+
+
+@pytest.mark.parametrize("before, filling, behind", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_a_damaged_bundle(
+    run_tap: Tap, emulator: Emulator, before: bytes, filling: bytes, behind: bytes
+) -> None:
+    """A file of one megabyte would get the container killed, or keep a processor busy for minutes."""
+    emulator.bundles = [bundle(0)]
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    block = filling * (MEBIBYTE // len(filling))
+    parts = [before, *[block] * 200, behind]
+    raw = b"".join([*map(packer.compress, parts), packer.flush()])
+    emulator.faults = [Fault(GET, raw=raw, times=None)]
+
+    run, memory = measured(run_tap, settings={"retry_timeout": 0})
+
+    assert (65, []) == (run.status, run.records())
+    assert "arrived damaged" in run.last_line
+    assert memory < 300 * 1024
+
+
+def test_an_event_as_large_as_allowed_is_read(run_tap: Tap, emulator: Emulator) -> None:
+    """The largest event that is let through would fill the memory of a small container."""
+    emulator.bundles = [Bundle(FIRST, FIRST + DAY, [event(1, EventTargetText="x" * 15 * MEBIBYTE), event(2)])]
+
+    run, memory = measured(run_tap)
+
+    assert (0, [1, 2]) == (run.status, run.numbers())
+    assert memory < 300 * 1024
+
+
+def test_millions_of_empty_events_are_read(run_tap: Tap, emulator: Emulator) -> None:
+    """A bundle of hardly anything would fill the memory by number alone."""
+    emulator.bundles = [Bundle(FIRST, FIRST + DAY, raw=b"[" + b"{}," * 500_000 + b"{}]")]
+
+    run, memory = measured(run_tap)
+
+    assert (0, 500_001) == (run.status, len(run.records()))
+    assert memory < 100 * 1024
+
+
+def test_a_spool_folder_that_goes_away_ends_with_74(run_tap: Tap, emulator: Emulator) -> None:
+    """A cleaned-up temporary folder would be reported as a bug, or be waited for."""
+    emulator.bundles = [bundle(0), noisy_at(1), bundle(2)]
+    emulator.faults = [Fault(GET, stall_after=10_000, stall_for=2, skip=1)]
+    process = run_tap.start(settings={"retry_timeout": 30})
+    wait_for(lambda: emulator.count(GET) == 2)
+    shutil.rmtree(run_tap.spool)
+    stdout, stderr = process.communicate(timeout=TIMEOUT)
+    run = finished(process.returncode, stdout, stderr)
+
+    assert (74, [0, 1, 2]) == (run.status, run.numbers())
+    assert str(run_tap.spool) in run.last_line
+    assert 1 == sum(not line.startswith("INFO") for line in run.said)
+
+
+# --- a target that takes its time ---
+
+
+def test_a_target_that_takes_nothing_for_long_breaks_nothing(run_tap: Tap, emulator: Emulator) -> None:
+    """A load into the warehouse that takes minutes would break connections, or fill the disk meanwhile."""
+    count = 20_000
+    emulator.bundles = [big_bundle(count, day, day * count) for day in range(5)]
+    memory = run_tap.folder / "memory"
+    process = run_tap.start(
+        before=[sys.executable, "-c", MEASURE, str(memory)],
+        settings={"request_timeout": 1, "prefetch": 2, "retry_timeout": 0},
+    )
+    wait_for(lambda: emulator.count(GET) == 3)
+    time.sleep(4)
+    meanwhile = emulator.count(GET)
+    waiting = len(run_tap.waiting())
+    stdout, stderr = process.communicate(timeout=TIMEOUT)
+    run = finished(process.returncode, stdout, stderr)
+
+    assert (0, [*range(5 * count)]) == (run.status, run.numbers())
+    assert (3, 3) == (meanwhile, waiting)
+    assert 5 == emulator.count(GET)
+    assert not any(line.startswith("WARNING") for line in run.said)
+    assert int(memory.read_text()) < 100 * 1024
+
+
+# --- a clock that is wrong ---
+
+SHIFTED = """
+import datetime, time
+
+SHIFT = {shift}
+real_time, real_time_ns = time.time, time.time_ns
+time.time = lambda: real_time() + SHIFT
+time.time_ns = lambda: real_time_ns() + SHIFT * 10**9
+
+
+class Shifted(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(time.time(), tz)
+
+    @classmethod
+    def utcnow(cls):
+        return cls.now(datetime.timezone.utc).replace(tzinfo=None)
+
+
+datetime.datetime = Shifted
+"""
+
+
+@pytest.mark.parametrize("hours", [-10, 10])
+def test_a_wrong_clock_does_no_harm(run_tap: Tap, emulator: Emulator, hours: int) -> None:
+    """A machine that is hours late or early would wait for hours, or lose or repeat the newest events."""
+    shifted = run_tap.folder / "shifted"
+    shifted.mkdir()
+    (shifted / "sitecustomize.py").write_text(SHIFTED.format(shift=hours * HOUR))
+    newest = int(time.time()) // HOUR * HOUR - DAY - HOUR
+    emulator.bundles = [
+        Bundle(newest + i * HOUR, newest + (i + 1) * HOUR, [event(i, newest + i * HOUR + 60)]) for i in range(-3, 1)
+    ]
+    until = utc_now().replace(microsecond=0) + timedelta(seconds=3)
+    emulator.faults = [Fault(GET, status=429, headers={"Retry-After": format_datetime(until, usegmt=True)}, skip=1)]
+    offset = time.time() - time.monotonic()
+    env = {"PYTHONPATH": str(shifted)}
+    listed = len(emulator.listed())
+
+    first = run_tap(env=env, settings={"start_date": None, "retry_timeout": 2})
+    emulator.delay -= 4 * HOUR
+    emulator.bundles = [*emulator.bundles, Bundle(newest + HOUR, newest + 2 * HOUR, [event(1, newest + HOUR)])]
+    second = run_tap(env=env, state=first.states[-1])
+    third = run_tap(env=env, state=second.states[-1])
+
+    assert [0, 0, 0] == [first.status, second.status, third.status], first.stderr
+    assert [*range(-3, 2)] == first.numbers() + second.numbers()
+    assert listed == len(first.numbers())
+    assert [] == third.records()
+    at = [request.at + offset for request in downloads(emulator)]
+    assert until.timestamp() <= at[2] <= until.timestamp() + 3
