@@ -264,6 +264,30 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_nothing(run_tap: Ta
     assert 5 == len(emulator.requests)
 
 
+def test_a_connection_that_is_closed_just_when_it_is_used_again_costs_nothing(run_tap: Tap, emulator: Emulator) -> None:
+    """A server that closes idle connections at the wrong moment would be taken for one in trouble."""
+    emulator.bundles = [bundle(0), bundle(1)]
+    emulator.faults = [Fault(GET, reset=True)]
+
+    run = run_tap(settings={"retry_timeout": 0})
+
+    assert (0, [0, 1, 2, 100, 101, 102]) == (run.status, run.numbers())
+    assert not any(line.startswith("WARNING") for line in run.said)
+    assert 3 == emulator.count(GET)
+
+
+@pytest.mark.parametrize("path, requests", [(LIST, 1), (GET, 2)])
+def test_a_new_connection_that_is_closed_is_trouble(run_tap: Tap, emulator: Emulator, path: str, requests: int) -> None:
+    """A server in trouble would be asked again and again without a wait."""
+    emulator.bundles = [bundle(0)]
+    emulator.faults = [Fault(path, reset=True, times=None)]
+
+    run = run_tap(settings={"retry_timeout": 0})
+
+    assert (69, []) == (run.status, run.records())
+    assert requests == emulator.count(path)
+
+
 # --- answers ---
 
 
