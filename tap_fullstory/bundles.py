@@ -25,9 +25,7 @@ from tap_fullstory.errors import BundleError
 
 READ_SIZE = 64 * 1024  # bytes read from the file at once
 BLOCK_SIZE = 128 * 1024  # bytes of unpacked text at once, and the usual size of a chunk; larger was slower
-LARGEST_EVENT = (
-    16 * 1024 * 1024
-)  # bytes; orchestrators refuse messages of half of it, and reading takes many times as much
+LARGEST_EVENT = 16 * 1024 * 1024  # bytes; reading one takes many times as much memory, and targets refuse such records
 GZIP = b"\x1f\x8b"
 GZIP_LAYERS = 2  # a file that is gzip'd, in a transfer that is gzip'd
 WHITE = b" \t\r\n"

@@ -31,6 +31,8 @@ from tests.integration.tap import (
 )
 from tests.integration.test_resume import killed, safe, wait_for
 
+pytestmark = pytest.mark.long
+
 COUNT = 20  # events in a bundle, which is some 200 bytes long; as long as a page of the list
 BUNDLES = [bundle(day, COUNT) for day in range(3)]
 SECOND_PAGE = {"start": str(BUNDLES[1].stop - 1)}  # the first one holds two bundles

@@ -8,12 +8,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import FIRST, GET, HOUR, LIST, TIMEOUT, Json, Run, Tap, event, finished, rfc
+
+pytestmark = pytest.mark.long
 
 FAULTS = [
     Fault(GET, cut_at=50, times=None),

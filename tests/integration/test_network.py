@@ -32,6 +32,8 @@ from tests.integration.tap import (
 )
 from tests.integration.test_resume import wait_for
 
+pytestmark = pytest.mark.long
+
 MANY = 2000
 
 

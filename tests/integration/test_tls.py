@@ -145,6 +145,7 @@ class Proxy:
 
     def close(self) -> None:
         """Listen no more."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # or the thread that waits for a client would get one more
         self._listener.close()
 
     def _serve(self) -> None:
