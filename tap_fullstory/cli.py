@@ -41,7 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
     logs.configure(os.environ.get("LOGLEVEL"))
     try:
-        if args.discover:
+        if args.about:
+            _about(args)
+        elif args.discover:
             _discover(args)
         else:
             _sync(args)
@@ -69,9 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     add("-s", "--state", metavar="FILE", help="where the last run ended, JSON")
     add("--catalog", "-p", "--properties", dest="catalog", metavar="FILE", help="which streams and columns, JSON")
     add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
+    add("--about", action="store_true", help="print what the tap is, what it can and its settings, and exit")
+    add("--format", choices=("text", "json", "markdown"), default="text", help="of --about")
     add("--dev", action="store_true", help=argparse.SUPPRESS)
     add("--version", action="version", version=f"tap-fullstory {__version__}")
     return parser
+
+
+def _about(args: argparse.Namespace) -> None:
+    from tap_fullstory.about import FORMATS, about
+
+    _print(FORMATS[args.format](about()))
 
 
 def _discover(args: argparse.Namespace) -> None:

@@ -83,6 +83,20 @@ class Setting:
     secret: bool = False
     text: bool = False
 
+    @property
+    def is_required(self) -> bool:
+        """Whether there is no run without it."""
+        return "required" in self.kind
+
+    @property
+    def title(self) -> str:
+        """`API key` of `api_key`."""
+        text = " ".join(_UPPER.get(word, word) for word in self.name.split("_"))
+        return text[0].upper() + text[1:]
+
+
+_UPPER = {"api": "API", "url": "URL", "http": "HTTP", "id": "ID"}
+
 
 def _moment(value: Any) -> int:
     try:
