@@ -11,10 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tap_fullstory import __version__, logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
+
+if TYPE_CHECKING:
+    from tap_fullstory.config import Config
+    from tap_fullstory.streams import Selection, Stream
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
 
@@ -43,6 +47,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if args.about:
             _about(args)
+        elif args.test:
+            _test(args)
         elif args.discover:
             _discover(args)
         else:
@@ -71,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-s", "--state", metavar="FILE", help="where the last run ended, JSON")
     add("--catalog", "-p", "--properties", dest="catalog", metavar="FILE", help="which streams and columns, JSON")
     add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
+    add("--test", action="store_true", help="check settings, folder, key and hosts, one line each; writes no records")
     add("--about", action="store_true", help="print what the tap is, what it can and its settings, and exit")
     add("--format", choices=("text", "json", "markdown"), default="text", help="of --about")
     add("--dev", action="store_true", help=argparse.SUPPRESS)
@@ -94,23 +101,39 @@ def _discover(args: argparse.Namespace) -> None:
     _print(json.dumps(discover([events.stream(event_key=event_key), bundles.stream()]), ensure_ascii=False, indent=2))
 
 
-def _sync(args: argparse.Namespace) -> None:
-    gc.disable()  # importing makes much and leaves no garbage: looking for it would be a sixth of an empty run
+def _test(args: argparse.Namespace) -> None:
+    """Print one line a check; raises the first error that a check met."""
+    from dataclasses import replace
+
+    from tap_fullstory.check import PATIENCE, Checks
+    from tap_fullstory.client import Client
+    from tap_fullstory.extraction import begin
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.moments import SECOND
+    from tap_fullstory.report import Report
+    from tap_fullstory.state import parse_events_bookmark
+
+    parsed, selected, bookmarks = _inputs(args)
+    now = time.time_ns()
+    at = begin(parse_events_bookmark(bookmarks.get("events")), parsed, now)
+    names = ", ".join(stream.name for stream, _ in selected)
+    _print(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
+    client = Client(replace(parsed, retry_timeout=min(parsed.retry_timeout, PATIENCE)), Report(), Metrics())
+    first: TapError | None = None
+    for result in Checks(parsed, client, at.until // SECOND, now // SECOND).results():
+        _print(logs.FORMATTER.hidden(str(result)))
+        first = first or result.error
+    if first:
+        raise first
+
+
+def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
+    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
     from tap_fullstory import config
     from tap_fullstory.catalog import read_catalog, select
-    from tap_fullstory.client import Client
-    from tap_fullstory.messages import MessageWriter
-    from tap_fullstory.metrics import Metrics
-    from tap_fullstory.report import Report
-    from tap_fullstory.signals import Stop
-    from tap_fullstory.sources.data_export import DataExport
-    from tap_fullstory.spool import Spool
     from tap_fullstory.state import read_bookmarks
-    from tap_fullstory.streams import Run, bundles, events
-    from tap_fullstory.sync import sync
+    from tap_fullstory.streams import bundles, events
 
-    gc.freeze()
-    gc.enable()
     if not args.config:
         _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
     settings = config.read_settings(args.config, os.environ)
@@ -126,7 +149,24 @@ def _sync(args: argparse.Namespace) -> None:
             LOGGER.warning("%s", line)
     if not selected:
         LOGGER.warning("The catalog selects no stream, so there is nothing to do.")
+    return parsed, selected, bookmarks
 
+
+def _sync(args: argparse.Namespace) -> None:
+    gc.disable()  # importing makes much and leaves no garbage: looking for it would be a sixth of an empty run
+    from tap_fullstory.client import Client
+    from tap_fullstory.messages import MessageWriter
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.report import Report
+    from tap_fullstory.signals import Stop
+    from tap_fullstory.sources.data_export import DataExport
+    from tap_fullstory.spool import Spool
+    from tap_fullstory.streams import Run
+    from tap_fullstory.sync import sync
+
+    gc.freeze()
+    gc.enable()
+    parsed, selected, bookmarks = _inputs(args)
     _keep_memory()
     stdout = _stdout()
     stop, report, metrics = Stop(), Report(skip_bundles=parsed.skip_bundles), Metrics()

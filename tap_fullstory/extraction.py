@@ -48,7 +48,7 @@ class Extraction:
         self._config = run.config
         self._layout = layout
         self._left = parse_events_bookmark(bookmark)
-        self._begun = _begin(self._left, run.config, run.now)
+        self._begun = begin(self._left, run.config, run.now)
         self._at = self._begun
         self._log = log
         self._also = (bundle_log.NAME,) if layout and log else ()
@@ -345,7 +345,7 @@ def _repeats(position: Position, config: Config) -> str:
     return f"up to {position.events} records may repeat"
 
 
-def _begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsBookmark:
+def begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsBookmark:
     """Return where to go on: the state wins over an earlier start_date, a later one moves it forward."""
     start = config.start_date
     if bookmark is None:

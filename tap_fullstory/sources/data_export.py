@@ -75,7 +75,7 @@ class DataExport:
             return one.id not in seen and (not bookmark.is_done(one) or bookmark.lacks(one) or is_read_again)
 
         while True:
-            page = self._page(start)
+            page = self.page(start)
             last = max((one.stop for one in page), default=start)
             if last == until and start < last - 1:  # whether these are done shows when all of that Stop are on one page
                 page = [one for one in page if one.stop < last]
@@ -138,7 +138,8 @@ class DataExport:
             raise _broken(bundle, f"arrived damaged: {error}") from error
         file.finish()
 
-    def _page(self, start: int) -> list[Bundle]:
+    def page(self, start: int) -> list[Bundle]:
+        """Return the first bundles that stop after *start*, in Unix seconds; 20 at most, as documented."""
         hints = {FORBIDDEN: OTHER_WAY, NOT_FOUND: OTHER_WAY}
         url = f"{self._url}{LIST}"
         return self._client.get_json(url, _parse_page, limit=self._list_limit, hints=hints, start=start)

@@ -1,0 +1,137 @@
+"""What `--test` looks at: can a run with these settings succeed, and how long does it take at least. No record."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tap_fullstory.bundles import Bundle
+from tap_fullstory.client import Client, RateLimit, duration
+from tap_fullstory.config import Config
+from tap_fullstory.errors import AuthError, ResponseError, TapError
+from tap_fullstory.moments import SECOND, to_text
+from tap_fullstory.sources.data_export import DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.spool import Spool
+
+PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
+DAY = 86400  # seconds
+LOOK_BACK = (4, 40, 400)  # days, one after the other, until there is a bundle
+ME = "/me"
+# API: https://developer.fullstory.com/server/v1/authentication/permissions/ (exports need Architect or more)
+MAY_EXPORT = ("ARCHITECT", "ADMIN")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one check.
+
+    Attributes:
+        error: why it failed; None: it did not.
+    """
+
+    name: str
+    text: str
+    error: TapError | None = None
+
+    def __str__(self) -> str:
+        return f"{'FAIL' if self.error else 'ok  '}  {self.name}: {self.text}"
+
+
+class Checks:
+    """All that can be known before a run.
+
+    Args:
+        start: Unix seconds from which on events are wanted.
+        now: Unix seconds.
+    """
+
+    def __init__(self, config: Config, client: Client, start: int, now: int) -> None:
+        self._config = config
+        self._client = client
+        self._start = start
+        self._now = now
+
+    def results(self) -> Iterator[Result]:
+        """Yield what comes of each check; what depends on one that failed is not tried."""
+        yield self._result("spool folder", self._spool)
+        yield self._result("key", self._key)
+        listing = self._result("export", self._newest)
+        yield listing
+        if not listing.error:
+            yield self._result("first load", self._first_load)
+
+    def _result(self, name: str, check: Callable[[], str]) -> Result:
+        try:
+            return Result(name, check())
+        except TapError as error:
+            return Result(name, str(error), error)
+
+    def _source(self) -> DataExport:
+        return DataExport(self._client, self._spool_folder(), self._config.export_url, self._config.checkpoint_records)
+
+    def _spool_folder(self) -> Spool:
+        return Spool(self._config.spool_dir, owner=(self._config.export_url, self._config.api_key))
+
+    def _spool(self) -> str:
+        self._spool_folder()
+        disk = os.statvfs(self._config.spool_dir)
+        free = disk.f_bavail * disk.f_frsize
+        return f"{self._config.spool_dir} can be written, {free / 1e9:.1f} GB are free."
+
+    def _key(self) -> str:
+        """API: https://developer.fullstory.com/server/v1/authentication/me/."""
+        role = self._client.get_json(f"{self._config.api_url}{ME}", _parse_me, limit=RateLimit())
+        if role in MAY_EXPORT:
+            return f"{self._config.api_url} accepts it; its role is {role}."
+        raise AuthError(
+            f"{self._config.api_url} accepts the key, but its role is {role}.",
+            f"To export, it has to be {' or '.join(MAY_EXPORT)}: make another key.",
+        )
+
+    def _newest(self) -> str:
+        source = self._source()
+        for days in LOOK_BACK:
+            newest = _last(source, self._now - days * DAY)
+            if newest:
+                hours = (newest.stop - newest.start) / 3600
+                return (
+                    f"{self._config.export_url} lists bundles, the newest of {hours:g} hours, "
+                    f"which ends {to_text(newest.stop * SECOND)}."
+                )
+        return f"{self._config.export_url} lists no bundle of the last {LOOK_BACK[-1]} days."
+
+    def _first_load(self) -> str:
+        page = self._source().page(self._start)
+        since = to_text(self._start * SECOND)
+        if not page:
+            return f"there is no bundle since {since} yet."
+        first = page[0]
+        exactly = len(page) < PAGE_SIZE
+        length = max(1, first.stop - first.start)
+        count = len(page) if exactly else max(len(page), (self._now - DAY - first.start) // length)
+        least = PER_SECONDS * (math.ceil(count / DOWNLOADS) - 1)
+        return (
+            f"{count} bundle{'s' if count != 1 else ''} since {since}{'' if exactly else ', or so'}; at Fullstory's "
+            f"{DOWNLOADS} downloads a minute this takes at least {duration(least)}."
+        )
+
+
+def _last(source: DataExport, start: int) -> Bundle | None:
+    """Return the newest bundle that stops after *start*."""
+    last: Bundle | None = None
+    while True:
+        page = source.page(start)
+        newest = max(page, key=lambda one: one.stop, default=None)
+        if newest is None or (last and newest.stop <= last.stop):
+            return last
+        last, start = newest, newest.stop
+
+
+def _parse_me(answer: Any) -> str:
+    role = answer.get("role") if isinstance(answer, dict) else None
+    if not isinstance(role, str):
+        raise ResponseError(f'The answer of {ME} is not as documented: no text "role".', "Check api_url.")
+    return role[:40]
