@@ -12,7 +12,7 @@ from tap_fullstory.config import ENV_PREFIX, SETTINGS, Config, Setting
 
 NAME = "tap-fullstory"
 DESCRIPTION = "Every captured event of a Fullstory account, append only, from the Data Export."
-CAPABILITIES = ("about", "catalog", "discover", "state", "test")  # as orchestrators name them
+CAPABILITIES = ("about", "catalog", "discover", "state", "structured-logging", "test")  # as orchestrators name them
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 # By the kind of a setting, as the README names it.

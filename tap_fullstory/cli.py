@@ -43,7 +43,7 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
     args = _parser().parse_args(arguments)
-    logs.configure(os.environ.get("LOGLEVEL"))
+    logs.configure(os.environ)
     try:
         if args.about:
             _about(args)

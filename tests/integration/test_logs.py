@@ -1,5 +1,7 @@
 """What a run tells people and monitoring."""
 
+import json
+
 from fullstory_emulator import Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle
 
@@ -74,3 +76,23 @@ def test_retries_are_told(run_tap: Tap, emulator: Emulator) -> None:
     assert 0 == run.status
     assert any("502" in line for line in run.said)
     assert any(str(emulator.bundles[0].id) in line for line in run.said)
+
+
+def test_under_meltano_lines_are_structured(run_tap: Tap, emulator: Emulator) -> None:
+    """Meltano would show errors as INFO, and lines of a traceback one by one."""
+    emulator.bundles = [bundle(0), bundle(1)]
+    formatters = {"singer_formatter": {"()": "singer_sdk.logging.StructuredFormatter"}}
+    handlers = {"console": {"class": "logging.StreamHandler", "formatter": "singer_formatter"}}
+    root = {"handlers": ["console"], "level": "INFO"}
+    config = {"version": 1, "formatters": formatters, "handlers": handlers, "root": root}
+    env = {"SINGER_SDK_LOG_CONFIG": run_tap.file("log.json", config)}
+
+    good = run_tap(env=env, settings={"typo": 1})
+    bad = run_tap(env=env, settings={"api_key": "wrong-key-here"})
+
+    for run, status, levels in ((good, 0, {"info", "warning"}), (bad, 77, {"info", "critical"})):
+        lines = [json.loads(line) for line in run.stderr_lines]
+        assert (status, levels) == (run.status, {line["level"] for line in lines})
+        assert {"tap_fullstory"} == {line["logger_name"].partition(".")[0] for line in lines}
+        assert any("metric_info" in line for line in lines)
+    assert "wrong-key-here" not in bad.stderr

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
 
 import pytest
+from singer.metrics import Point, log
 
 from tap_fullstory import logs
 from tap_fullstory.logs import OneLine
@@ -74,7 +79,7 @@ def test_secrets_are_hidden_in_tracebacks() -> None:
 )
 def test_the_level_is_as_asked(tap_logger: logging.Logger, level: str | None, expected: str) -> None:
     """`LOGLEVEL` would have no effect, or a mistyped one would end the run."""
-    logs.configure(level)
+    logs.configure({} if level is None else {"LOGLEVEL": level})
 
     assert expected == logging.getLevelName(tap_logger.level)
 
@@ -84,10 +89,148 @@ def test_lines_go_to_stderr_once(tap_logger: logging.Logger, monkeypatch: pytest
     err, out = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", err)
     monkeypatch.setattr(sys, "stdout", out)
-    logs.configure(None)
-    logs.configure(None)
+    logs.configure({})
+    logs.configure({})
 
     logging.getLogger("tap_fullstory.client").info("hello")
 
     assert "INFO hello\n" == err.getvalue()
     assert "" == out.getvalue()
+
+
+# Log configurations of others ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def usual_form() -> Iterator[None]:
+    """Lines as they were, afterwards."""
+    yield
+    logs.FORMATTER.structured = False
+    logs.FORMATTER.use(logs.FORMAT)
+
+
+def meltano(formatter: dict[str, str], level: str = "INFO") -> dict[str, Any]:
+    """The file that Meltano 4 hands over."""
+    handler = {"class": "logging.StreamHandler", "formatter": "singer_formatter", "stream": "ext://sys.stderr"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"singer_formatter": formatter},
+        "handlers": {"console": handler},
+        "root": {"handlers": ["console"], "level": level},
+    }
+
+
+def configured(path: Path, content: Any, variable: str = "SINGER_SDK_LOG_CONFIG", **more: str) -> io.StringIO:
+    """Configure from such a file; returns what the logger prints."""
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    stream = io.StringIO()
+    with redirect_stderr(stream):
+        logs.configure({variable: str(path), **more})
+    return stream
+
+
+def test_structured_lines_are_what_meltano_parses(tmp_path: Path, tap_logger: logging.Logger, usual_form: None) -> None:
+    """Meltano would show each line of ours as INFO, warnings and errors too."""
+    formatter = {"()": "singer_sdk.logging.StructuredFormatter"}
+    stream = configured(tmp_path / "log.json", meltano(formatter, "WARNING"))
+    logs.FORMATTER.hide(["made-up"])
+    try:
+        tap_logger.info("not shown")
+        tap_logger.warning("a\n%s", "made-up")
+        log(tap_logger, Point("counter", "record_count", 3, {"endpoint": "events"}))
+        tap_logger.setLevel(logging.INFO)
+        log(tap_logger, Point("counter", "record_count", 3, {"endpoint": "events"}))
+        try:
+            raise ValueError("of made-up")
+        except ValueError:
+            tap_logger.critical("a bug", exc_info=True)
+    finally:
+        logs.FORMATTER.hide([])
+
+    warning, metric, bug = map(json.loads, stream.getvalue().splitlines())
+    for line in (warning, metric, bug):
+        assert {"level", "pid", "logger_name", "ts", "thread_name", "app_name", "message"} <= set(line)
+    assert ("warning", "a\n***", "tap-fullstory") == (warning["level"], warning["message"], warning["app_name"])
+    assert {"type": "counter", "metric": "record_count", "value": 3, "tags": {"endpoint": "events"}} == metric[
+        "metric_info"
+    ]
+    assert ("ValueError", "of ***") == (bug["exception"]["type"], bug["exception"]["message"])
+    assert "test_logs.py" in bug["exception"]["traceback"][0]["filename"]
+
+
+def test_another_form_is_used(tmp_path: Path, tap_logger: logging.Logger, usual_form: None) -> None:
+    """Whoever has a form for the lines of all programs would get another one from us."""
+    stream = configured(tmp_path / "log.json", meltano({"format": "%(name)s: %(message)s"}, "ERROR"))
+    tap_logger.warning("not shown")
+    tap_logger.error("shown")
+
+    assert "tap_fullstory: shown\n" == stream.getvalue()
+
+
+INI = """[loggers]
+keys=root
+[handlers]
+keys=console
+[formatters]
+keys=default
+[logger_root]
+level=WARNING
+handlers=console
+[handler_console]
+class=StreamHandler
+level=WARNING
+formatter=default
+args=(sys.stderr,)
+[formatter_default]
+format=%(message)s!
+"""
+
+
+def test_an_ini_file_is_used_too(tmp_path: Path, tap_logger: logging.Logger, usual_form: None) -> None:
+    """PipelineWise sets the level in such a file."""
+    stream = configured(tmp_path / "log.ini", INI, "LOGGING_CONF_FILE")
+    tap_logger.info("not shown")
+    tap_logger.warning("shown")
+
+    assert "shown!\n" == stream.getvalue()
+
+
+def test_loglevel_is_stronger(tmp_path: Path, tap_logger: logging.Logger, usual_form: None) -> None:
+    """Somebody who looks for an error could not turn the level up under an orchestrator."""
+    stream = configured(tmp_path / "log.ini", INI, "LOGGING_CONF_FILE", LOGLEVEL="debug")
+    tap_logger.debug("shown")
+
+    assert "shown!\n" == stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "version: 1",
+        {"version": 1},
+        {"root": {"handlers": ["none"]}},
+        meltano({"format": "%(nothing)s"}),
+        meltano({"format": "no field"}),
+        {"root": 5},
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_and_ignored(
+    tmp_path: Path, tap_logger: logging.Logger, usual_form: None, content: Any
+) -> None:
+    """All that the tap says would be lost, or the run end before it began."""
+    stream = configured(tmp_path / "log.json", content)
+    tap_logger.info("shown")
+
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("WARNING The log configuration that SINGER_SDK_LOG_CONFIG names cannot be used")
+    assert "INFO shown" == second
+
+
+def test_nothing_that_a_file_names_is_called(tmp_path: Path, tap_logger: logging.Logger, usual_form: None) -> None:
+    """A file could run any code that is installed."""
+    stream = configured(tmp_path / "log.json", meltano({"()": "subprocess.Popen", "args": "touch"}))  # type: ignore[arg-type]
+
+    assert "cannot be used" in stream.getvalue()
