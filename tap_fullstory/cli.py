@@ -18,6 +18,8 @@ from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, Targ
 
 if TYPE_CHECKING:
     from tap_fullstory.config import Config
+    from tap_fullstory.progress import Progress
+    from tap_fullstory.report import Report
     from tap_fullstory.streams import Selection, Stream
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
@@ -175,17 +177,29 @@ def _sync(args: argparse.Namespace) -> None:
     client = Client(parsed, report, metrics)
     source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
     selections = {stream.name: selection for stream, selection in selected}
-    lent = Run(parsed, source, report, metrics, stop, now=time.time_ns(), selections=selections, clock=client.now)
+    progress = _progress(report)
+    logs.keep_below(progress)
+    lent = Run(parsed, source, report, metrics, stop, time.time_ns(), selections, client.now, progress)
     succeeded = False
     try:
         sync(selected, bookmarks, lent, MessageWriter(stdout.fileno(), stop))
         spool.clean()
         succeeded = True
     finally:
+        logs.keep_below(None)
         metrics.finish(succeeded=succeeded)
         for line in report.change_lines():
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())
+
+
+def _progress(report: Report) -> Progress | None:
+    """Return what shows people how far a run is, if they look and want to know."""
+    from tap_fullstory.progress import Progress, wanted
+
+    if not LOGGER.isEnabledFor(logging.INFO) or logs.FORMATTER.structured:
+        return None
+    return Progress(sys.stderr, report) if wanted(sys.stderr, sys.stdout, os.environ) else None
 
 
 def _keep_memory() -> None:

@@ -151,13 +151,13 @@ class Client:
     """Talks to Fullstory; usable from any thread.
 
     Args:
-        report: counts bytes and waits.
+        report: counts bytes and waits; an attribute, too.
         metrics: times the requests.
     """
 
     def __init__(self, config: Config, report: Report, metrics: Metrics) -> None:
         self._config = config
-        self._report = report
+        self.report = report
         self._metrics = metrics
         self._session = _Session()
         self._session.headers.clear()
@@ -251,7 +251,7 @@ class Client:
             if not part:
                 break
             file.write(part)
-            self._report.download(len(part))
+            self.report.download(len(part))
         length = response.headers.get("Content-Length", "")
         whole = _WHOLE_LENGTH.fullmatch(response.headers.get("Content-Range", ""))
         if whole:
@@ -286,6 +286,7 @@ class Client:
                 self._pause(clock.after_failure(error), error, limit)
 
     def _pause(self, seconds: float, error: TapError, limit: RateLimit) -> None:
+        self.report.begin_wait(seconds)
         if isinstance(error, RateLimitError):
             LOGGER.info("%s Waiting %.0f s.", error.what, seconds)
             limit.close(seconds)
@@ -293,7 +294,7 @@ class Client:
         else:
             LOGGER.warning("%s Trying again in %.0f s.", error.what, seconds)
             time.sleep(seconds)
-        self._report.wait(seconds)
+        self.report.wait(seconds)
 
     @contextmanager
     def _send(

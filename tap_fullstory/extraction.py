@@ -86,6 +86,7 @@ class Extraction:
         yield self._checkpoint()
 
     def _checkpoint(self, *, due: bool = True) -> Checkpoint:
+        self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
         return Checkpoint(self._at.to_json(), due, self._also)
 
     def _fetch(self, piece: Piece) -> SpoolFile | None:

@@ -8,8 +8,9 @@ import sys
 import traceback
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from urllib.parse import quote, quote_plus
 
 NAME = "tap_fullstory"
@@ -109,6 +110,42 @@ def _plain(text: str) -> str:
 FORMATTER = OneLine()
 
 
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # Python 3.10 cannot subscript it
+
+
+class Line(Protocol):
+    """A line at the bottom of the terminal, above which log lines scroll."""
+
+    def away(self) -> AbstractContextManager[None]: ...
+    def clear(self) -> None: ...
+
+
+class Above(_StreamHandler):
+    """Prints records, above a line if there is one.
+
+    Attributes:
+        line: at the bottom of the terminal.
+    """
+
+    line: Line | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self.line.away() if self.line else nullcontext():
+            super().emit(record)
+
+
+def keep_below(line: Line | None) -> None:
+    """Print log lines above *line* from now on; None: no line any more, which is taken away."""
+    for handler in logging.getLogger(NAME).handlers:
+        if isinstance(handler, Above):
+            if handler.line and not line:
+                handler.line.clear()
+            handler.line = line
+
+
 def configure(environ: Mapping[str, str]) -> None:
     """Send our own log lines to stderr, as the environment says.
 
@@ -133,7 +170,7 @@ def configure(environ: Mapping[str, str]) -> None:
     FORMATTER.structured = pattern is not None and pattern.endswith(STRUCTURED)
     FORMATTER.use(FORMAT if pattern is None or FORMATTER.structured else pattern)
     logging.raiseExceptions = False  # stderr may be closed; a sync goes on
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Above(sys.stderr)
     handler.setFormatter(FORMATTER)
     logger = logging.getLogger(NAME)
     logger.handlers[:] = [handler]

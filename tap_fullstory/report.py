@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+from tap_fullstory.moments import to_text
 
 
 class Change(Enum):
@@ -30,6 +33,10 @@ class Report:
     bytes: int = 0  # downloaded
     waited: float = 0.0  # seconds, as Fullstory asked or after failures
     custom: Counter[str] = field(default_factory=Counter)  # values of custom variables kept in CustomVars, by name
+    known: int = 0  # bundles listed so far that are to be written
+    until: int | None = None  # Unix nanoseconds: up to there events are written
+    gaps: int = 0  # spans before that which no bundle covers
+    waiting_until: float = 0.0  # on the monotonic clock: when Fullstory lets us go on
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
     read_again: int = 0  # finished bundles that were downloaded again, as reread_hours says
@@ -40,6 +47,10 @@ class Report:
     def change(self, change: Change, names: Iterable[str] | Mapping[str, int]) -> None:
         """Count one change for each of *names* (columns or members)."""
         self.changes[change].update(names)
+
+    def begin_wait(self, seconds: float) -> None:
+        """Take note of a wait that begins now."""
+        self.waiting_until = time.monotonic() + seconds
 
     def wait(self, seconds: float) -> None:
         """Count seconds of waiting."""
@@ -69,13 +80,18 @@ class Report:
         if self.skip_bundles:
             ids = ", ".join(map(str, sorted(self.skip_bundles)))
             skipped = f"; skip_bundles says to pass over {ids}: {self.skipped} passed over in this run"
+        where = ""
+        if self.until is not None:
+            where = f"; written up to {to_text(self.until)}" + (
+                f", {_some(self.gaps, 'gap')} before" if self.gaps else ""
+            )
         again = ""
         if self.read_again:
             again = f"; {_some(self.read_again, 'bundle')} read again, {self.changed} of them changed"
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "
-            f"{_some(changed, 'value')} changed{again}{skipped}."
+            f"{_some(changed, 'value')} changed{where}{again}{skipped}."
         )
 
 

@@ -42,6 +42,8 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
             if item.due or run.stop.asked or states.age >= CHECKPOINT_INTERVAL:
                 states.write_pending()
             run.stop.check()
+        if run.progress:
+            run.progress.update()
 
 
 class StateWriter:

@@ -87,6 +87,7 @@ class DataExport:
                 LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
                 announced = True
             seen |= {one.id for one in page}
+            self._client.report.known += sum(1 for one in new if end is None or one.start * SECOND < end)
             yield from new
             stuck = next((one for one in page if one.stop <= start), None)
             if stuck:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tap_fullstory.config import Config
 from tap_fullstory.metrics import Metrics
+from tap_fullstory.progress import Progress
 from tap_fullstory.records import Records
 from tap_fullstory.report import Report
 from tap_fullstory.signals import Stop
@@ -38,6 +39,7 @@ class Run:
         now: the Unix nanoseconds at which the run began.
         selections: of the streams that are selected, by name.
         clock: returns the Unix nanoseconds by Fullstory's clock, once it has answered.
+        progress: shows people how far the run is; None: nobody looks.
     """
 
     config: Config
@@ -48,11 +50,14 @@ class Run:
     now: int
     selections: Mapping[str, Selection]
     clock: Callable[[], int]
+    progress: Progress | None = None
 
     def idle(self) -> None:
         """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""
         self.stop.check()
         self.metrics.flush_if_due()
+        if self.progress:
+            self.progress.update()
 
 
 class Extract(Protocol):
