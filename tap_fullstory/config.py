@@ -163,7 +163,7 @@ def _url(value: Any) -> str:
         host, _ = parts.hostname, parts.port  # the port is parsed only when asked for
     except ValueError:
         raise _Wrong(expected) from None
-    clean = host and not (parts.username or parts.password or parts.query or parts.fragment or re.search(r"\s", value))
+    clean = host and not (parts.username or parts.password or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f\x7f]", value))
     if clean and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         return value.rstrip("/")
     raise _Wrong(expected)
