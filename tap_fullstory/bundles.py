@@ -22,6 +22,8 @@ import msgspec
 from isal import isal_zlib as zlib
 
 from tap_fullstory.errors import BundleError
+from tap_fullstory.moments import SECOND
+from tap_fullstory.spans import Span
 
 READ_SIZE = 64 * 1024  # bytes read from the file at once
 BLOCK_SIZE = 128 * 1024  # bytes of unpacked text at once, and the usual size of a chunk; larger was slower
@@ -62,6 +64,11 @@ class Bundle:
     id: int
     start: int
     stop: int
+
+    @property
+    def span(self) -> Span:
+        """The same in Unix nanoseconds."""
+        return self.start * SECOND, self.stop * SECOND
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -54,8 +53,7 @@ class Extraction:
         self._also = (bundle_log.NAME,) if layout and log else ()
         hours = run.config.reread_hours if layout else 0
         self._recent = max(run.now - int(hours * HOUR), self._begun.since) if hours else None
-        self._filled: list[Span] = []  # by bundles that came late, the last of which is not written yet
-        self._counted: Counter[int] = Counter()  # events in the warehouse, by bundle that is done in several pieces
+        self._waiting: set[int] = set()  # ids of bundles that are written, but not all others with the same Stop
         self._cut: set[int] = set()  # ids of bundles that are written up to end_date
         self._beyond: tuple[Span, ...] = ()  # gaps behind `until`, before end_date
         self._gaps_found = 0
@@ -74,16 +72,20 @@ class Extraction:
             LOGGER.warning("No bundle was listed so far for %s; looking for them again.", _named(self._at.gaps))
         at_end = False
         listed = self._run.source.bundles(self._begun, config.end_date, self._recent)
-        wanted = pieces(listed, self._begun, config.end_date, again=self._recent is not None)
-        for piece, file in ahead(self._fetch, wanted, config.prefetch, self._run.idle):
-            self._forget_what_is_lost(piece)
-            with file or nullcontext():  # the file goes when the state after it has been written, not before
+        wanted = pieces(listed, self._begun, config.end_date, self._recent)
+        with ExitStack() as files:  # they go when a state without their bundles has been written, not before
+            for piece, file in ahead(self._fetch, wanted, config.prefetch, self._run.idle):
+                self._forget_what_is_lost(piece)
+                if file:
+                    files.enter_context(file)
                 yield from self._piece(piece, file)
-            at_end = at_end or (config.end_date is not None and piece.bundle.stop * SECOND >= config.end_date)
-        if at_end and config.end_date is not None:
-            self._move_to(config.end_date)
-        self._give_up_old()
-        yield self._checkpoint()
+                if not self._at.partial or self._at.partial[0] not in self._waiting | self._cut:
+                    files.close()
+                at_end = at_end or (config.end_date is not None and piece.bundle.stop * SECOND >= config.end_date)
+            if at_end and config.end_date is not None:
+                self._move_to(config.end_date)
+            self._give_up_old()
+            yield self._checkpoint()
 
     def _checkpoint(self, *, due: bool = True) -> Checkpoint:
         self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
@@ -108,7 +110,7 @@ class Extraction:
     def _piece(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
         if piece.again:
             yield from self._again(piece, file)
-        elif piece.gap:
+        elif piece.gaps:
             yield from self._late(piece, file)
         elif piece.cut:
             yield from self._until_end_date(piece, file)
@@ -121,14 +123,18 @@ class Extraction:
         yield from self._finished(piece, file)
         if piece.missing:
             self._note_missing(piece.missing)
-        self._at = self._at.after(piece.bundle)
-        self._beyond = spans.subtract(self._beyond, _span(piece.bundle))
-        yield self._checkpoint()
+        self._beyond = spans.subtract(self._beyond, piece.bundle.span)
+        self._waiting.add(piece.bundle.id)
+        if piece.finished:
+            for bundle in piece.finished:
+                self._at = self._at.after(bundle)
+            self._waiting.clear()
+            yield self._checkpoint()
 
     def _until_end_date(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
         if piece.missing:
             self._beyond = spans.add(self._beyond, piece.missing)
-        self._beyond = spans.subtract(self._beyond, _span(piece.bundle))
+        self._beyond = spans.subtract(self._beyond, piece.bundle.span)
         if file is not None:
             self._cut.add(piece.bundle.id)
             free = self._is_free(piece)
@@ -149,14 +155,13 @@ class Extraction:
             self._at = replace(self._at, partial=None)
 
     def _late(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
-        assert piece.gap
-        LOGGER.info("Bundle %s came late; of it, %s is read.", piece.bundle.id, _named([piece.gap]))
+        LOGGER.info("Bundle %s came late; of it, %s is read.", piece.bundle.id, _named(piece.gaps))
         yield from self._events(piece, file)
         yield from self._finished(piece, file)
-        self._filled.append(piece.gap)
-        if piece.last:  # else the state would call what a bundle with the same Stop still has to bring finished
-            self._at = self._at.filled(piece.bundle, self._filled)
-            self._filled.clear()
+        self._waiting.add(piece.bundle.id)
+        if piece.filled:
+            self._at = self._at.filled(self._waiting, piece.filled)
+            self._waiting.clear()
             yield self._checkpoint()
 
     def _again(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
@@ -209,8 +214,8 @@ class Extraction:
             self._at = self._at.holds(piece.bundle, content)
         if self._log:
             counted = piece.counted or ALL
-            self._counted[piece.bundle.id] += file.cuts.total if counted == ALL else self._count(piece, counted, file)
-            yield from self._logged(piece, file, self._counted[piece.bundle.id])
+            events = file.cuts.total if counted == ALL else self._count(piece, counted, file)
+            yield from self._logged(piece, file, events)
 
     def _logged(self, piece: Piece, file: SpoolFile, events: int) -> Iterator[Records]:
         if self._log:
@@ -235,7 +240,9 @@ class Extraction:
 
     def _with_what_changed(self, piece: Piece, file: SpoolFile | None) -> Piece:
         """Return *piece* with what a run up to an earlier end date has written of the bundle, if that has changed."""
-        if file is None or not piece.counted or piece.counted == piece.window or not self._is_recent(piece.bundle):
+        if file is None or not piece.counted or not self._is_recent(piece.bundle):
+            return piece
+        if piece.window == replace(piece.counted, also=()):
             return piece
         earlier = Window(piece.counted.start, piece.window.start if piece.window else None)
         before = (self._at.contents or {}).get(piece.bundle.id)
@@ -267,7 +274,7 @@ class Extraction:
         left = self._left
         if left is None or left.partial is None or self._at.partial != left.partial:
             return
-        if piece.bundle.id == left.partial[0]:
+        if piece.bundle.id == left.partial[0] or left.partial[0] in self._waiting | self._cut:
             return
         if piece.window is None or piece.bundle.stop * SECOND <= self._at.until:
             return  # beyond end_date; late, and listed before it
@@ -319,12 +326,9 @@ def _from_events(reader: EventReader, chunk: Chunk, file: SpoolFile, bundle: Bun
 
 
 def _seal(piece: Piece) -> bytes:
-    """Return what a position in a bundle holds for besides its bytes: events from `end_date` on were not written."""
-    return piece.window.stop.encode() if piece.window and piece.window.stop else b""
-
-
-def _span(bundle: Bundle) -> Span:
-    return bundle.start * SECOND, bundle.stop * SECOND
+    """Return what a position in a bundle holds for besides its bytes: where what is written of its events ends."""
+    window = piece.window or ALL
+    return "".join(part.stop or "" for part in (window, *window.also)).encode()
 
 
 def _named(gaps: Sequence[Span]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tap_fullstory import spans
 from tap_fullstory.bundles import Bundle
@@ -22,8 +22,9 @@ class Piece:
         counted: the events that are in the warehouse once this is written, those of earlier runs included.
         cut: it reaches beyond `end_date`.
         missing: the span before it that no bundle covers.
-        gap: it came late and fills this span.
-        last: of those that came late with the same Stop.
+        gaps: it came late and fills these spans.
+        filled: the spans that are filled once this is written, by all that came late with the same Stop.
+        finished: the bundles that are finished once this is written: it, or all with its Stop.
         again: it is finished, and read again.
     """
 
@@ -32,62 +33,83 @@ class Piece:
     counted: Window | None = None
     cut: bool = False
     missing: Span | None = None
-    gap: Span | None = None
-    last: bool = True
+    gaps: tuple[Span, ...] = ()
+    filled: tuple[Span, ...] = ()
+    finished: tuple[Bundle, ...] = ()
     again: bool = False
 
 
-def pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None, *, again: bool) -> Iterator[Piece]:
+def pieces(bundles: Iterable[Bundle], at: EventsBookmark, end: int | None, again: int | None) -> Iterator[Piece]:
     """Yield what is wanted of *bundles*, which are ordered by Stop.
 
     A bundle that straddles the beginning of what is wanted, what is written already, a gap, or the end is filtered by
     the time of its events; any other is emitted whole.
 
     Args:
+        bundles: those that are done and stop at `until` come before others that stop there.
         at: what is written.
         end: Unix nanoseconds; events from then on are not wanted.
-        again: bundles that are finished are read again.
+        again: Unix nanoseconds; bundles that are finished and stop after that are read again. None: none is.
     """
     gaps = spans.between(at.gaps, at.since, end)
     written = reached = at.until  # before the bundles that stop where this one does, and with them
+    covered = at.until  # the same as `written` for bundles that stop at `until`
     any_before = at.until > at.since  # what lies before the first bundle of all is no gap
-    late: list[Span] = []
-    for bundle, last in _late_together(bundles, at.until):
-        start, stop = bundle.start * SECOND, bundle.stop * SECOND
-        beyond = end is not None and stop > end
-        new = not at.is_done(bundle)
-        missing = None
-        if new:
+
+    def is_written_in_part(bundle: Bundle) -> bool:
+        start, stop = bundle.span
+        if stop == at.until:
+            return bool(spans.between(gaps, start, stop)) if at.is_done(bundle) else start < covered
+        return start < (reached if stop > reached else written)
+
+    for group in _together(bundles, is_written_in_part):
+        late: dict[Bundle, tuple[Span, ...]] = {}
+        for bundle in group:
+            start, stop = bundle.span
+            upto = stop
+            if not at.is_done(bundle):
+                upto = covered if stop == at.until else reached if stop > reached else written
+            elif stop == at.until:
+                covered = min(covered, start)
+            inside = spans.between(gaps, start, min(stop, upto))
+            if inside:
+                late[bundle] = inside
+        filled = tuple(gap for inside in late.values() for gap in inside)
+        for number, (bundle, inside) in enumerate(late.items(), 1):
+            window = _parts(bundle, inside)
+            # Before the last of them, the state would call written what another one still has to bring.
+            yield Piece(bundle, window, window, gaps=inside, filled=filled if number == len(late) else ())
+        gaps = spans.subtract(gaps, *filled)
+        new = tuple(bundle for bundle in group if not at.is_done(bundle))
+        for bundle in group:
+            start, stop = bundle.span
+            beyond = end is not None and stop > end
+            if at.is_done(bundle):
+                if again is not None and stop > again and bundle not in late and not beyond:
+                    window = since(bundle, at.since)
+                    yield Piece(bundle, window, window, again=True)
+                continue
+            missing = None
             hole = (reached, start if end is None else min(start, end))
             if any_before and hole[0] < hole[1]:
                 missing, gaps = hole, spans.add(gaps, hole)
-            if end is not None and start >= end:
+            if end is not None and (start >= end or end < stop == at.until):  # the state has no place for a part of it
                 reached = max(reached, hole[1])
                 yield Piece(bundle, None, cut=True, missing=missing)
                 continue
             if stop > reached:
                 written, reached = reached, stop
             any_before = True
-        inside = spans.between(gaps, start, min(stop, written) if new else stop)
-        for gap in inside:
-            window = _window(bundle, *gap)
-            yield Piece(bundle, window, window, gap=gap, last=last)
-        late += inside
-        if last:
-            for gap in late:
-                gaps = spans.subtract(gaps, gap)
-            late.clear()
-        if new:
             gaps = spans.subtract(gaps, (start, stop))
-            first = next((bound for bound in (written, at.since) if start < bound < stop), start)
+            bounds = (covered if stop == at.until else written, at.since)
+            first = next((bound for bound in bounds if start < bound < stop), start)
             # Before a date that is no Stop, an earlier run has written events of this very bundle.
             counted = at.since if first == at.until and not at.done else first
             until = end if end is not None and beyond else stop
             part = None if beyond and first >= until else _window(bundle, first, until)
-            yield Piece(bundle, part, _window(bundle, counted, until), cut=beyond, missing=missing)
-        elif again and not inside and not beyond:
-            window = since(bundle, at.since)
-            yield Piece(bundle, window, window, again=True)
+            in_all = _parts(bundle, ((counted, until), *late.get(bundle, ())))
+            finished = new if bundle == new[-1] else ()
+            yield Piece(bundle, part, in_all, cut=beyond, missing=missing, finished=finished)
 
 
 def since(bundle: Bundle, moment: int) -> Window:
@@ -101,14 +123,21 @@ def _window(bundle: Bundle, start: int, stop: int) -> Window:
     return Window(first, last) if first or last else ALL
 
 
-def _late_together(bundles: Iterable[Bundle], until: int) -> Iterator[tuple[Bundle, bool]]:
-    """Yield each bundle, and whether it is the last of those that stop with it, as far as they stop before *until*."""
-    late: Bundle | None = None
+def _parts(bundle: Bundle, parts: Sequence[Span]) -> Window:
+    first, *others = (_window(bundle, *part) for part in parts)
+    return first if first == ALL else replace(first, also=tuple(others))
+
+
+def _together(bundles: Iterable[Bundle], is_written_in_part: Callable[[Bundle], bool]) -> Iterator[list[Bundle]]:
+    """Yield bundles one by one, but behind one that is written in part all that stop with it, together with it."""
+    group: list[Bundle] = []
     for bundle in bundles:
-        if late:
-            yield late, late.stop != bundle.stop
-        late = bundle if bundle.stop * SECOND <= until else None
-        if not late:
-            yield bundle, True
-    if late:
-        yield late, True
+        if group and bundle.stop != group[0].stop:
+            yield group
+            group = []
+        group.append(bundle)
+        if len(group) == 1 and not is_written_in_part(bundle):
+            yield group
+            group = []
+    if group:
+        yield group

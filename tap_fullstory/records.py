@@ -96,14 +96,18 @@ class Window:
     Attributes:
         start: the first moment, "" for none.
         stop: the moment after the last, None for none.
+        also: more parts.
     """
 
     start: str = ""
     stop: str | None = None
+    also: tuple[Window, ...] = ()
 
     def holds(self, text: Any) -> bool:
         """Return whether an event with this `EventStart` is emitted; one without a readable time always is."""
-        return not isinstance(text, str) or (text[:-1] >= self.start and (self.stop is None or text[:-1] < self.stop))
+        if not isinstance(text, str) or (text[:-1] >= self.start and (self.stop is None or text[:-1] < self.stop)):
+            return True
+        return any(part.holds(text) for part in self.also)
 
 
 ALL = Window()

@@ -19,10 +19,13 @@ def add(spans: Iterable[Span], new: Span) -> tuple[Span, ...]:
     return tuple(sorted([*apart, (start, stop)])) if start < stop else tuple(apart)
 
 
-def subtract(spans: Iterable[Span], gone: Span) -> tuple[Span, ...]:
+def subtract(spans: Iterable[Span], *gone: Span) -> tuple[Span, ...]:
     """Return what is left of *spans* without *gone*."""
-    parts = [part for start, stop in spans for part in ((start, min(stop, gone[0])), (max(start, gone[1]), stop))]
-    return tuple((start, stop) for start, stop in parts if start < stop)
+    left = tuple(spans)
+    for first, last in gone:
+        parts = [part for start, stop in left for part in ((start, min(stop, first)), (max(start, last), stop))]
+        left = tuple((start, stop) for start, stop in parts if start < stop)
+    return left
 
 
 def between(spans: Iterable[Span], start: int, stop: int | None) -> tuple[Span, ...]:

@@ -8,7 +8,7 @@ Only scalars and arrays below a stream, all members always there: orchestrators 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,12 @@ class EventsBookmark:
 
     def without(self, gaps: Iterable[Span]) -> EventsBookmark:
         """Return the bookmark once *gaps*, or these parts of them, are filled or given up."""
-        left = self.gaps
-        for one in gaps:
-            left = spans.subtract(left, one)
-        return replace(self, gaps=left)
+        return replace(self, gaps=spans.subtract(self.gaps, *gaps))
 
-    def filled(self, bundle: Bundle, gaps: Iterable[Span]) -> EventsBookmark:
-        """Return the bookmark once *bundle*, which came late, is written as far as it lies in *gaps*."""
-        return self._without_partial(bundle).without(gaps)
+    def filled(self, late: Container[int], gaps: Iterable[Span]) -> EventsBookmark:
+        """Return the bookmark once the bundles with the ids *late* are written as far as they lie in *gaps*."""
+        left = replace(self, partial=None) if self.partial and self.partial[0] in late else self
+        return left.without(gaps)
 
     def _without_partial(self, bundle: Bundle) -> EventsBookmark:
         return replace(self, partial=None) if self.partial and self.partial[0] == bundle.id else self

@@ -17,6 +17,7 @@ class Source(Protocol):
         """Yield what is not finished yet, at least up to the first that begins at *end* or later.
 
         What covers something of a gap is not finished. The order is that of Stop; one that is begun may come before.
+        Those that are done and stop at `until` come before others that stop there, which tells what these cover.
 
         Args:
             end: Unix nanoseconds; None: up to the newest.

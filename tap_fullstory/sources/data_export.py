@@ -66,9 +66,13 @@ class DataExport:
         seen: set[int] = set()
         announced = False
 
-        def order(one: Bundle) -> tuple[bool, int]:
-            # the one that is begun before those that came late: the state has one place for a begun bundle
-            return bookmark.resume(one) == BEGINNING, one.stop
+        def order(one: Bundle) -> tuple[bool, int, bool, bool]:
+            # one that is begun before those that came late: the state has one place for a begun bundle
+            is_begun = bookmark.resume(one) != BEGINNING
+            return one.stop <= until or not is_begun, one.stop, one.id not in bookmark.done, not is_begun
+
+        def is_known(one: Bundle) -> bool:
+            return one.id in bookmark.done and one.stop == until and one.id not in seen
 
         def wanted(one: Bundle) -> bool:
             is_read_again = again is not None and one.stop * SECOND > again
@@ -80,7 +84,8 @@ class DataExport:
             if last == until and start < last - 1:  # whether these are done shows when all of that Stop are on one page
                 page = [one for one in page if one.stop < last]
             seen |= _renamed(page, bookmark)
-            new = sorted(filter(wanted, page), key=order)
+            new = list(filter(wanted, page))
+            useful = sorted((one for one in page if wanted(one) or is_known(one)), key=order)
             # Where gaps are looked for, far behind `until`, a page may hold nothing new and the next one something.
             is_behind = start < last - 1 and last <= until
             if not announced and (new or not is_behind):
@@ -88,7 +93,7 @@ class DataExport:
                 announced = True
             seen |= {one.id for one in page}
             self._client.report.known += sum(1 for one in new if end is None or one.start * SECOND < end)
-            yield from new
+            yield from useful
             stuck = next((one for one in page if one.stop <= start), None)
             if stuck:
                 raise ResponseError(

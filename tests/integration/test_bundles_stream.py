@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from fullstory_emulator import Bundle, Emulator
-from tests.integration.tap import DAY, FIRST, HOUR, Json, Run, Tap, bundle, event, rfc
+from tests.integration.tap import DAY, FIRST, HOUR, Json, Run, Tap, bookmark, bundle, event, rfc
 
 
 def catalog(*, events: bool = True, bundles: bool = True, without: tuple[str, ...] = ()) -> Json:
@@ -149,3 +149,35 @@ def test_a_bundle_that_is_read_again_gets_a_new_record(run_tap: Tap, emulator: E
     second = run_tap(settings=settings, catalog=catalog(), state=first.states[-1])
 
     assert [4] == [record["events"] for record in second.records("bundles")]
+
+
+def test_the_count_of_a_bundle_that_fills_a_gap_and_goes_on(run_tap: Tap, emulator: Emulator) -> None:
+    """The part of a bundle in a gap before an end date would be counted twice."""
+    hourly = [
+        Bundle(one.start, one.stop, [event(i, one.start + i * HOUR) for i in range(24)])
+        for one in map(bundle, range(3))
+    ]
+    emulator.bundles = [hourly[0], hourly[2]]
+    settings = {"gap_check_hours": 1_000_000}
+    first = run_tap(settings={**settings, "end_date": rfc(FIRST + 36 * HOUR)}, catalog=catalog())
+    emulator.bundles = hourly
+
+    second = run_tap(settings=settings, state=first.states[-1], catalog=catalog())
+
+    assert {24} == {record["events"] for record in log_of(second).values()}
+
+
+def test_the_count_of_a_bundle_that_fills_several_gaps(run_tap: Tap, emulator: Emulator) -> None:
+    """After an interruption between them, only the last one would be counted."""
+    emulator.bundles = [Bundle(FIRST, FIRST + DAY, [event(i, FIRST + i * HOUR) for i in range(24)]), bundle(1)]
+    state = bookmark(FIRST, FIRST + 2 * DAY, [bundle(1).id])
+    state["bookmarks"]["events"]["gaps"] = [
+        [rfc(FIRST + a * HOUR), rfc(FIRST + b * HOUR)] for a, b in ((2, 6), (10, 16))
+    ]
+    settings = {"gap_check_hours": 1_000_000, "checkpoint_records": 2}
+
+    whole = run_tap(settings=settings, state=state, catalog=catalog())
+
+    for one in whole.states[:-1]:
+        run = run_tap(settings=settings, state=one, catalog=catalog())
+        assert [10] == [record["events"] for record in run.records("bundles")]

@@ -248,3 +248,104 @@ def test_a_failure_while_a_gap_is_filled_keeps_it(run_tap: Tap, emulator: Emulat
     emulator.faults = []
     last = failed.states[-1] if failed.states else state
     assert [100, 101, 102, 300, 301, 302] == run_tap(settings=ALWAYS, state=last).numbers()
+
+
+# Several bundles with one Stop
+
+
+def hours(start: int, count: int, first: int = 0, **options: Any) -> Bundle:
+    """A bundle with one event an hour, numbered by the hours since FIRST."""
+    events = [event(first + hour, FIRST + hour * HOUR) for hour in range(start, start + count)]
+    return Bundle(FIRST + start * HOUR, FIRST + (start + count) * HOUR, events, **options)
+
+
+def with_gaps(until: int, done: list[int], *gaps: tuple[int, int]) -> Any:
+    """A state; all moments in hours since FIRST."""
+    state: Any = bookmark(FIRST, FIRST + until * HOUR, done)
+    state["bookmarks"]["events"]["gaps"] = [
+        [rfc(FIRST + start * HOUR), rfc(FIRST + stop * HOUR)] for start, stop in gaps
+    ]
+    return state
+
+
+def brings_the_rest(run_tap: Tap, whole: Run, settings: Any) -> None:
+    """Each state of a run brings exactly what followed it, without a word of what may repeat."""
+    states = [whole.messages[position]["value"] for position in whole.state_positions()]
+    runs = run_tap.all([{"settings": settings, "state": state} for state in states], 2)
+    for position, again in zip(whole.state_positions(), runs, strict=True):
+        assert (0, [record["UserId"] for record in whole.after(position)]) == (again.status, again.numbers())
+        assert whole.bookmark == again.bookmark
+        assert "may repeat" not in again.stderr
+
+
+def test_late_bundles_with_one_stop_and_several_gaps(run_tap: Tap, emulator: Emulator) -> None:
+    """Interrupted behind the first gap, the run would never bring what the second bundle has for the second gap."""
+    emulator.bundles = [hours(0, 24, id=7), hours(0, 24, 1000, id=8), hours(24, 24)]
+    settings = {**ALWAYS, "checkpoint_records": 3}
+
+    whole = run_tap(settings=settings, state=with_gaps(48, [hours(24, 24).id], (2, 6), (10, 16)))
+
+    assert [*range(2, 6), *range(10, 16), *range(1002, 1006), *range(1010, 1016)] == whole.numbers()
+    assert [] == whole.bookmark["partial"]
+    brings_the_rest(run_tap, whole, settings)
+
+
+def test_new_bundles_with_one_stop_that_begin_in_a_gap(run_tap: Tap, emulator: Emulator) -> None:
+    """What the second one has for the gap before an earlier end_date would be lost."""
+    emulator.bundles = [hours(24, 24, id=7), hours(24, 24, 1000, id=8)]
+    settings = {**ALWAYS, "checkpoint_records": 4}
+
+    whole = run_tap(settings=settings, state=with_gaps(36, [], (24, 36)))
+
+    assert [*range(24, 48), *range(1024, 1048)] == sorted(whole.numbers())
+    brings_the_rest(run_tap, whole, settings)
+
+
+def test_a_late_bundle_before_a_late_one_that_is_half_done(run_tap: Tap, emulator: Emulator) -> None:
+    """The other bundle with the Stop of the one that is half done would be lost."""
+    one, other, behind = hours(24, 24, id=7), hours(24, 24, 1000, id=8), hours(48, 24)
+    emulator.bundles = [one, other, behind]
+    settings = {**ALWAYS, "checkpoint_records": 8}
+    first = run_tap(settings=settings, state=with_gaps(72, [behind.id], (0, 48)))
+    (position,) = [at for at in first.state_positions() if '"partial":[7,16,' in first.stdout.decode().splitlines()[at]]
+    emulator.bundles.append(hours(0, 24))
+
+    second = run_tap(settings=settings, state=first.messages[position]["value"])
+
+    expected = [*range(24), *(record["UserId"] for record in first.after(position))]
+    assert sorted(expected) == sorted(second.numbers())
+
+
+def test_a_longer_bundle_that_stops_with_one_that_is_done(run_tap: Tap, emulator: Emulator) -> None:
+    """Its events in the gap would come twice; and what else is emitted of it would depend on interruptions."""
+    emulator.bundles = [hours(24, 48, id=7), hours(48, 24, 1000)]
+    run = run_tap(settings=ALWAYS, state=with_gaps(72, [hours(48, 24).id], (24, 48)))
+    assert [*range(24, 72)] == run.numbers()
+
+    emulator.bundles = [*(hours(hour, 1, 1000) for hour in range(4)), hours(0, 4, id=99999999999999)]
+    whole = run_tap(settings=ALWAYS)
+    assert [1000, 1001, 1002, 1003, 3] == whole.numbers()
+    brings_the_rest(run_tap, whole, ALWAYS)
+
+
+def test_bundles_with_one_stop_that_an_end_date_cuts(run_tap: Tap, emulator: Emulator) -> None:
+    """Interrupted between the two, the next run, or the run after it, would write one of them twice."""
+    emulator.bundles = [hours(0, 24, id=7), hours(0, 24, 1000, id=8)]
+    settings = {**ALWAYS, "checkpoint_records": 6}
+    cut = {**settings, "end_date": rfc(FIRST + 12 * HOUR)}
+    first = run_tap(settings=cut)
+    brings_the_rest(run_tap, first, cut)
+
+    second = run_tap(settings=settings, state=first.states[-1])
+    assert [*range(12, 24), *range(1012, 1024)] == second.numbers()
+    brings_the_rest(run_tap, second, settings)
+
+
+def test_an_earlier_end_leaves_a_late_bundle_that_stops_where_the_state_does(run_tap: Tap, emulator: Emulator) -> None:
+    """Each run up to that end would write the beginning of it once more."""
+    emulator.bundles = [hours(0, 24, id=7), hours(0, 24, 1000, id=8)]
+    cut = {**ALWAYS, "end_date": rfc(FIRST + 12 * HOUR)}
+
+    first = run_tap(settings=cut, state=with_gaps(24, [7]))
+    assert [] == first.numbers()
+    assert [*range(1000, 1024)] == run_tap(settings=ALWAYS, state=first.states[-1]).numbers()

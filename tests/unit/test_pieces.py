@@ -33,8 +33,8 @@ def span(start: float, stop: float) -> Span:
     return int(start * SECOND), int(stop * SECOND)
 
 
-def pieces(at: EventsBookmark, *bundles: Bundle, end: float | None = None, again: bool = False) -> list[Piece]:
-    return list(module.pieces(bundles, at, None if end is None else int(end * SECOND), again=again))
+def pieces(at: EventsBookmark, *bundles: Bundle, end: float | None = None, again: int | None = None) -> list[Piece]:
+    return list(module.pieces(bundles, at, None if end is None else int(end * SECOND), again))
 
 
 def windows(at: EventsBookmark, *bundles: Bundle, end: float | None = None) -> list[Window | None]:
@@ -148,7 +148,7 @@ def test_a_late_bundle_is_emitted_as_far_as_it_lies_in_a_gap() -> None:
 
     assert [1, 2, 4] == [piece.bundle.id for piece in found]
     assert [ALL, Window(text(30)), ALL] == [piece.window for piece in found]
-    assert [span(10, 20), span(30, 35), None] == [piece.gap for piece in found]
+    assert [(span(10, 20),), (span(30, 35),), ()] == [piece.gaps for piece in found]
 
 
 def test_one_late_bundle_may_lie_in_several_gaps() -> None:
@@ -157,7 +157,39 @@ def test_one_late_bundle_may_lie_in_several_gaps() -> None:
 
     found = pieces(at, bundle(0, 60))
 
-    assert [Window(text(10), text(20)), Window(text(30), text(35)), Window(text(50))] == [one.window for one in found]
+    both = Window(text(10), text(20), (Window(text(30), text(35)),))
+    assert [both, Window(text(50))] == [one.window for one in found]
+    assert [(span(10, 20), span(30, 35)), ()] == [one.filled for one in found]
+    assert ALL == found[1].counted
+
+
+def test_late_bundles_with_one_stop_fill_all_their_gaps_together() -> None:
+    """After an interruption, what the second one has to bring would be called written."""
+    at = replace(mark(50), gaps=(span(10, 20), span(30, 35)))
+
+    found = pieces(at, bundle(0, 40, 1), bundle(0, 40, 2), bundle(50, 60, 3))
+
+    assert [1, 2, 3] == [piece.bundle.id for piece in found]
+    assert [(), True, ()] == [bool(piece.filled) or () for piece in found]
+
+
+def test_bundles_with_one_stop_that_are_written_in_part_are_finished_together() -> None:
+    """After the first of them, the state would not tell what is written of the second."""
+    one, two, three = bundle(0, 20, 1), bundle(0, 20, 2), bundle(20, 30, 3)
+
+    found = pieces(mark(10), one, two, three)
+
+    assert [(), (one, two), (three,)] == [piece.finished for piece in found]
+
+
+def test_what_stops_where_the_state_does_is_cut_by_what_is_done_there() -> None:
+    """An interruption between two bundles of different lengths with one Stop would change what is emitted."""
+    assert [Window(text(15))] == windows(mark(20, done=(1,)), bundle(15, 20, 1), bundle(0, 20, 2))
+
+
+def test_what_stops_where_the_state_does_is_left_by_an_earlier_end() -> None:
+    """Each run up to that end would write its beginning once more."""
+    assert [None] == windows(mark(20, done=(1,)), bundle(0, 20, 1), bundle(0, 20, 2), end=15)
 
 
 def test_late_bundles_with_one_stop_all_fill_the_gap() -> None:
@@ -166,7 +198,7 @@ def test_late_bundles_with_one_stop_all_fill_the_gap() -> None:
 
     found = pieces(at, bundle(10, 20, 1), bundle(10, 20, 2), bundle(12, 21, 3))
 
-    assert [(1, False), (2, True)] == [(piece.bundle.id, piece.last) for piece in found]
+    assert [(1, ()), (2, (span(10, 20), span(10, 20)))] == [(piece.bundle.id, piece.filled) for piece in found]
     assert [ALL, ALL] == [piece.window for piece in found]
 
 
@@ -176,7 +208,7 @@ def test_a_longer_bundle_that_is_listed_later_fills_what_seemed_missing() -> Non
 
     assert [ALL, Window("", text(20)), Window(text(30))] == [piece.window for piece in found]
     assert [span(10, 20), None, None] == [piece.missing for piece in found]
-    assert [None, span(10, 20), None] == [piece.gap for piece in found]
+    assert [(), (span(10, 20),), ()] == [piece.gaps for piece in found]
 
 
 def test_gaps_beyond_the_end_are_left() -> None:
@@ -192,7 +224,7 @@ def test_finished_bundles_are_read_again_where_that_is_wanted() -> None:
     """Values that have settled would not arrive."""
     at = mark(30, 5, (3,))
 
-    found = pieces(at, bundle(0, 10, 1), bundle(10, 20, 2), bundle(20, 30, 3), bundle(30, 40, 4), again=True)
+    found = pieces(at, bundle(0, 10, 1), bundle(10, 20, 2), bundle(20, 30, 3), bundle(30, 40, 4), again=5 * SECOND)
 
     assert [True, True, True, False] == [piece.again for piece in found]
     assert [Window(text(5)), ALL, ALL, ALL] == [piece.window for piece in found]
