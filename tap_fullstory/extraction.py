@@ -23,7 +23,7 @@ from tap_fullstory.records import ALL, EventReader, Records, Window
 from tap_fullstory.report import Report
 from tap_fullstory.spans import Span
 from tap_fullstory.spool import SpoolFile
-from tap_fullstory.state import MOST_GAPS, Checkpoint, Content, EventsBookmark, parse_events_bookmark
+from tap_fullstory.state import MOST_CONTENTS, MOST_GAPS, Checkpoint, Content, EventsBookmark, parse_events_bookmark
 from tap_fullstory.streams import Run, Selection
 
 LOGGER = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ class Extraction:
         self._also = (bundle_log.NAME,) if layout and log else ()
         hours = run.config.reread_hours if layout else 0
         self._recent = max(run.now - int(hours * HOUR), self._begun.since) if hours else None
+        stops = [one.stop for one in (self._begun.contents or {}).values()]
+        if self._recent is not None and len(stops) >= MOST_CONTENTS:  # others would be new each time
+            self._recent = max(self._recent, min(stops) * SECOND - 1)
         self._waiting: set[int] = set()  # ids of bundles that are written, but not all others with the same Stop
         self._cut: set[int] = set()  # ids of bundles that are written up to end_date
         self._beyond: tuple[Span, ...] = ()  # gaps behind `until`, before end_date

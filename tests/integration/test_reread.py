@@ -162,3 +162,15 @@ def test_what_settles_while_a_bundle_is_cut_arrives(run_tap: Tap, emulator: Emul
     assert {2: 2} == durations(third)
 
     assert [] == run_tap(settings=SETTINGS, state=third.states[-1]).records()
+
+
+def test_no_more_bundles_are_read_again_than_the_state_holds(run_tap: Tap, emulator: Emulator) -> None:
+    """Those that it does not hold would be written again by each run, changed or not."""
+    emulator.bundles = [bundle(hour, 1, hours=1) for hour in range(105)]
+    first = run_tap(settings=SETTINGS)
+    assert 100 == len(first.bookmark["contents"])
+
+    second = run_tap(settings=SETTINGS, state=first.states[-1])
+
+    assert [] == second.records()
+    assert "100 bundles read again, 0 of them changed" in second.last_line
