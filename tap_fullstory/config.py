@@ -31,6 +31,7 @@ SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa1-\xff])?|")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -163,7 +164,7 @@ def _url(value: Any) -> str:
         host, _ = parts.hostname, parts.port  # the port is parsed only when asked for
     except ValueError:
         raise _Wrong(expected) from None
-    clean = host and not (parts.username or parts.password or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f\x7f]", value))
+    clean = host and not (parts.username or parts.password or parts.query or parts.fragment or _BLANK.search(value))
     if clean and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         return value.rstrip("/")
     raise _Wrong(expected)
