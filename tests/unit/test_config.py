@@ -107,7 +107,14 @@ def test_right_values_are_taken(name: str, value: Any, parsed: Any) -> None:
         ),
         (
             "export_url",
-            ["https://user:pass@host", "https://a\0b", "https://host?a", "https://host#a", "https://host:port", "https://[::1"],
+            [
+                "https://user:pass@host",
+                "https://a\0b",
+                "https://host?a",
+                "https://host#a",
+                "https://host:port",
+                "https://[::1",
+            ],
         ),
         ("api_url", ["http://10.0.0.1", "http://localhost.example.com", "http://128.0.0.1"]),
         ("events_source", ["segment_export", "", 5]),
