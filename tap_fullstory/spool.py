@@ -23,6 +23,7 @@ from tap_fullstory.errors import SpoolError
 
 PREFIX = "tap-fullstory"
 WHOLE, PART = ".bundle", ".part"
+TRIES = 10  # to make a file
 MODE = 0o600  # visitors' data: for the owner only
 
 
@@ -139,8 +140,9 @@ class Spool:
             left = _locked(_named(base, WHOLE), os.O_RDWR)
             if left:
                 return SpoolFile(base, left, whole=True)
-            # A process that uses the file of this name now keeps it; we take a name of our own.
-            for name in (own,) if _named(base, WHOLE).exists() else (base, own):
+            # A process that uses the file of this name now keeps it; we take a name of our own. What we make may be
+            # taken for a left one and removed by a process that cleans up, before we have locked it: then once more.
+            for name in (*(() if _named(base, WHOLE).exists() else (base,)), *[own] * TRIES):
                 file = _locked(_named(name, PART), os.O_RDWR | os.O_CREAT)
                 if file:
                     return SpoolFile(name, file, whole=False)

@@ -89,6 +89,7 @@ def test_late_bundles_with_one_interval_all_arrive_once(run_tap: Tap, emulator: 
 
     for position in whole.state_positions():
         again = run_tap(settings=settings, state=whole.messages[position]["value"])
+        assert 0 == again.status, again.stderr
         assert [record["UserId"] for record in whole.after(position)] == again.numbers()
         assert whole.bookmark == again.bookmark
 
@@ -114,6 +115,7 @@ def test_each_state_of_a_run_with_gaps_can_be_used(run_tap: Tap, emulator: Emula
     states = [whole.messages[position]["value"] for position in whole.state_positions()]
     runs = run_tap.all([{"settings": settings, "state": one} for one in states])
     for position, again in zip(whole.state_positions(), runs, strict=True):
+        assert 0 == again.status, again.stderr
         assert [record["UserId"] for record in whole.after(position)] == again.numbers()
         assert whole.bookmark == again.bookmark
 
@@ -200,6 +202,7 @@ def test_a_late_bundle_before_one_that_is_half_done(run_tap: Tap, emulator: Emul
     assert [] == run.bookmark["gaps"]
     for position in run.state_positions():
         again = run_tap(settings=settings, state=run.messages[position]["value"])
+        assert 0 == again.status, again.stderr
         assert [record["UserId"] for record in run.after(position)] == again.numbers()
         assert run.bookmark == again.bookmark
 

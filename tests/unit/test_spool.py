@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -224,3 +225,21 @@ def test_a_file_of_an_earlier_run_is_not_continued(tmp_path: Path) -> None:
 
     with Spool(tmp_path, OWNER).open(5) as again:
         assert (0, None) == (again.received, again.validator)
+
+
+def test_a_process_that_cleans_up_does_not_end_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two taps that share a folder, one would fail because the other one finished at the wrong moment."""
+    real, calls = fcntl.flock, 0
+
+    def flock(descriptor: int, operation: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= 3:  # between making the file and locking it
+            for path in tmp_path.iterdir():
+                path.unlink()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+    with filled(Spool(tmp_path, OWNER).open(5), b"bytes"):
+        assert 1 == len(names(tmp_path))
