@@ -177,7 +177,7 @@ class Extraction:
         report.read_again += 1
         if now == before:
             return
-        report.changed += 1
+        report.written_again += 1
         if before and now.events < before.events:
             LOGGER.warning(_FEWER, bundle.id, before.events - now.events, bundle.id, file.time_extracted)
         for records, _ in self._read(piece, file):

@@ -40,7 +40,7 @@ class Report:
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
     read_again: int = 0  # finished bundles that were downloaded again, as reread_hours says
-    changed: int = 0  # of these, written again, since their content had changed or was not known
+    written_again: int = 0  # of these, since their content had changed or was not known
     changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -87,7 +87,7 @@ class Report:
             )
         again = ""
         if self.read_again:
-            again = f"; {_some(self.read_again, 'bundle')} read again, {self.changed} of them changed"
+            again = f"; {_some(self.read_again, 'bundle')} read again, {self.written_again} of them written again"
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "

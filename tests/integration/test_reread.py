@@ -36,7 +36,7 @@ def test_changed_bundles_are_emitted_again_and_others_not(run_tap: Tap, emulator
     assert 4 == emulator.count(GET)
     assert [] == second.records()
     assert first.bookmark == second.bookmark
-    assert "2 bundles read again, 0 of them changed" in second.last_line
+    assert "2 bundles read again, 0 of them written again" in second.last_line
 
     emulator.bundles = [settled(0, 1), settled(1, 20), settled(2, 1)]
     third = run_tap(settings=SETTINGS, state=second.states[-1])
@@ -173,4 +173,4 @@ def test_no_more_bundles_are_read_again_than_the_state_holds(run_tap: Tap, emula
     second = run_tap(settings=SETTINGS, state=first.states[-1])
 
     assert [] == second.records()
-    assert "100 bundles read again, 0 of them changed" in second.last_line
+    assert "100 bundles read again, 0 of them written again" in second.last_line
