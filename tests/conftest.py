@@ -8,6 +8,8 @@ import time
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.evidence"]
+
 # The same examples on every machine and in every run; with the profile `soak` (make fuzz) others each time, and many.
 settings.register_profile("default", deadline=None, derandomize=True, database=None, max_examples=150)
 settings.register_profile(

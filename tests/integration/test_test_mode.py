@@ -1,5 +1,6 @@
 """`--test` says whether a run can succeed, before it is waited for."""
 
+import re
 import time
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_a_long_load_is_estimated(run_tap: Tap, emulator: Emulator) -> None:
 
     _, lines, _ = results_of(run_tap, settings={"start_date": rfc(TODAY - 400 * DAY)})
 
-    assert "365 bundles since" in lines[4] and "or so" in lines[4]
+    assert re.search("36[56] bundles since", lines[4]) and "or so" in lines[4]  # 366: midnight has passed since TODAY
     assert "at least 3 hours" in lines[4]
     assert emulator.count(LIST) < 6
 
