@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -57,6 +57,10 @@ test-pythons:
 		echo "Running the unit and integration tests on Python $$version ..."; \
 		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
+
+test-pipelines: env-dev env-target-postgres ## run the tests with real targets, Meltano and whatever else users plug the tap into
+	@echo "Running the tests with real targets, Meltano and other things that users plug the tap into ..."
+	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
 test-all: test-newest test-lowest test-pythons ## the same with the lowest dependencies too, and on every other Python found
 
