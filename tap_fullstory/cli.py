@@ -186,8 +186,8 @@ def _sync(args: argparse.Namespace) -> None:
         spool.clean()
         succeeded = True
     finally:
-        logs.keep_below(None)
         metrics.finish(succeeded=succeeded)
+        logs.keep_below(None)
         for line in report.change_lines():
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())

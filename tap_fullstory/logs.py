@@ -124,7 +124,7 @@ class Line(Protocol):
 
 
 class Above(_StreamHandler):
-    """Prints records, above a line if there is one.
+    """Prints records, above a line if there is one; then without metrics, which the line says better.
 
     Attributes:
         line: at the bottom of the terminal.
@@ -133,6 +133,8 @@ class Above(_StreamHandler):
     line: Line | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.line and record.msg == METRIC and not logging.getLogger(NAME).isEnabledFor(logging.DEBUG):
+            return
         with self.line.away() if self.line else nullcontext():
             super().emit(record)
 

@@ -82,6 +82,18 @@ def test_where_nobody_wants_it_there_is_no_line(run_tap: Tap, emulator: Emulator
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("level, expected", [("INFO", False), ("DEBUG", True)])
+def test_metrics_are_not_for_people(run_tap: Tap, emulator: Emulator, level: str, expected: bool) -> None:
+    """What a run says would scroll away between lines of JSON."""
+    emulator.bundles = [bundle(0)]
+
+    status, text = on_a_terminal(run_tap, {"TERM": "xterm", "LOGLEVEL": level})
+
+    assert 0 == status
+    assert expected == ("METRIC" in text)
+    assert "1 bundle finished" in text
+
+
 def test_the_summary_says_where_the_run_ended(run_tap: Tap, emulator: Emulator) -> None:
     """People would have to read the state to know how far the warehouse is."""
     emulator.bundles = [bundle(0), bundle(2)]
