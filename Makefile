@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -58,11 +58,11 @@ test-pythons:
 		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
-test-pipelines: env-dev env-target-postgres ## run the tests with real targets, Meltano and whatever else users plug the tap into
-	@echo "Running the tests with real targets, Meltano and other things that users plug the tap into ..."
+test-pipelines: env-dev env-singer-tools ## run the tests with programs of others that need an environment of their own
+	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-lowest test-pythons ## the same with the lowest dependencies too, and on every other Python found
+test-all: test-newest test-pipelines test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
@@ -94,6 +94,9 @@ env-lowest:
 
 env-target-postgres:
 	@scripts/make-env target-postgres "$(PYTHON)" -c scripts/constraints-target-postgres.txt meltanolabs-target-postgres
+
+env-singer-tools:
+	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
 
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \
