@@ -18,9 +18,9 @@ FILE = Path(__file__).with_name("evidence.json")
 Facts = dict[str, list[list[str]]]  # the id of a test to what it showed: a table and what its row is made of
 
 
-def known() -> Facts:
+def known(file: Path = FILE) -> Facts:
     """What the file says."""
-    facts: Facts = json.loads(FILE.read_text("utf-8"))
+    facts: Facts = json.loads(file.read_text("utf-8"))
     return facts
 
 
@@ -36,15 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "proves(table, *row): what the test shows when it passes, see tests/evidence.py")
     if config.getoption("--evidence"):
-        config.pluginmanager.register(Evidence(str(config.getoption("--evidence"))))
+        file = config.rootpath / "tests" / FILE.name
+        config.pluginmanager.register(Evidence(file, write=config.getoption("--evidence") == "write"))
 
 
 class Evidence:
     """What is shown in this run."""
 
-    def __init__(self, what_to_do: str) -> None:
-        self._write = what_to_do == "write"
-        self._facts = known()
+    def __init__(self, file: Path, *, write: bool) -> None:
+        self._file = file
+        self._write = write
+        self._facts = known(file)
         self._shown: Facts = {}
         self._there: set[str] = set()
 
@@ -68,7 +70,7 @@ class Evidence:
         if facts == self._facts:
             return
         if self._write:
-            FILE.write_text(json.dumps(dict(sorted(facts.items())), ensure_ascii=False, indent=1) + "\n", "utf-8")
+            self._file.write_text(json.dumps(dict(sorted(facts.items())), ensure_ascii=False, indent=1) + "\n", "utf-8")
         elif not session.exitstatus:
             changed = sorted(test for test in {*facts, *self._facts} if facts.get(test) != self._facts.get(test))
             print(

@@ -22,6 +22,7 @@ def without_times(records: list[Json]) -> list[Json]:
     return [{name: value for name, value in one.items() if name != "downloaded_at"} for one in records]
 
 
+@pytest.mark.proves("capabilities", "state")
 def test_read_again_from_every_slice(account: Account) -> None:
     """test_read_sequential_slices: a run that resumes from some state would lose what followed it, or repeat it."""
     positions = account.run.state_positions()

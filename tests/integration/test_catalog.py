@@ -4,6 +4,8 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.expected import INTEGERS, NUMBERS, TEXTS, TIMES
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle, event
@@ -38,6 +40,7 @@ def one_bundle(*events: dict[str, Any]) -> Bundle:
     return Bundle(FIRST, FIRST + DAY, list(events))
 
 
+@pytest.mark.proves("capabilities", "discover")
 def test_discovery_describes_the_stream(run_tap: Tap) -> None:
     """Meltano, PipelineWise and people who select columns would be shown something else than what comes."""
     catalog = discover(run_tap)
@@ -86,6 +89,7 @@ def test_a_discovered_catalog_changes_nothing(run_tap: Tap, emulator: Emulator) 
     assert ["EventStart"] == plain.schema()["bookmark_properties"]
 
 
+@pytest.mark.proves("capabilities", "catalog")
 def test_selection_is_obeyed(run_tap: Tap, emulator: Emulator) -> None:
     """Columns that somebody switched off, for privacy or cost, would arrive in the warehouse."""
     emulator.bundles = [one_bundle(event(1, PageUrl="u", PageIp="1.2.3.4", UserEmail="e@example.com", evt_x_str="x"))]
@@ -108,6 +112,7 @@ def test_selection_is_obeyed(run_tap: Tap, emulator: Emulator) -> None:
     assert "1.2.3.4" not in run.stdout.decode() and "e@example.com" not in run.stdout.decode()
 
 
+@pytest.mark.proves("capabilities", "catalog")
 def test_nothing_selected_reads_nothing(run_tap: Tap, emulator: Emulator) -> None:
     """A stream that somebody switched off would be replicated all the same."""
     emulator.bundles = [bundle(0)]

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from fullstory_emulator import Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle
 
@@ -78,6 +80,7 @@ def test_retries_are_told(run_tap: Tap, emulator: Emulator) -> None:
     assert any(str(emulator.bundles[0].id) in line for line in run.said)
 
 
+@pytest.mark.proves("capabilities", "structured-logging")
 def test_under_meltano_lines_are_structured(run_tap: Tap, emulator: Emulator) -> None:
     """Meltano would show errors as INFO, and lines of a traceback one by one."""
     emulator.bundles = [bundle(0), bundle(1)]

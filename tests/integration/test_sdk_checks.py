@@ -41,6 +41,7 @@ def of_type(kind: str) -> Callable[[Json], bool]:
 # --- the tap ---
 
 
+@pytest.mark.proves("capabilities", "about")
 def test_cli_prints(account: Account) -> None:
     """TapCLIPrintsTest: who installs the tap could not see what it is."""
     for argument in ("--version", "--help", "--about"):
@@ -49,6 +50,7 @@ def test_cli_prints(account: Account) -> None:
         assert b"tap-fullstory" in done.stdout
 
 
+@pytest.mark.proves("capabilities", "discover")
 def test_discovery(account: Account) -> None:
     """TapDiscoveryTest: the catalog that is printed could not be given back to the tap."""
     done = account.bare("--discover")

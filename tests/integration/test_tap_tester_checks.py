@@ -68,6 +68,7 @@ def test_all_fields(account: Account, stream: str) -> None:
     assert {"events": 144, "bundles": len(account.emulator.bundles)}[stream] == len(account.run.records(stream))
 
 
+@pytest.mark.proves("capabilities", "state")
 def test_bookmark(long_account: Account) -> None:
     """The second run would load everything again, or nothing more."""
     older = bundle(PAGES // 2)

@@ -25,6 +25,7 @@ def results_of(run_tap: Tap, **options: Any) -> tuple[int, list[str], list[str]]
     return done.returncode, done.stdout.decode().splitlines(), done.stderr.decode().splitlines()
 
 
+@pytest.mark.proves("capabilities", "test")
 def test_all_is_well(run_tap: Tap, emulator: Emulator) -> None:
     """Somebody who sets the tap up would have to wait for a first load to see a mistake."""
     emulator.bundles = days(3)
@@ -45,6 +46,7 @@ def test_all_is_well(run_tap: Tap, emulator: Emulator) -> None:
     assert [] == run_tap.waiting()
 
 
+@pytest.mark.proves("capabilities", "test")
 def test_a_long_load_is_estimated(run_tap: Tap, emulator: Emulator) -> None:
     """All pages of a year would be asked for, only to test."""
     emulator.bundles = days(365)

@@ -23,6 +23,7 @@ def printed(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capfd.readouterr().out
 
 
+@pytest.mark.proves("capabilities", "about")
 def test_programs_can_read_it(capfd: pytest.CaptureFixture[str]) -> None:
     """An orchestrator could not offer the settings in a form."""
     found = json.loads(printed(capfd, "--format", "json"))

@@ -15,6 +15,8 @@ from types import ModuleType
 import pytest
 
 from tap_fullstory import __version__, config, dictionary, errors
+from tap_fullstory.about import about
+from tests import evidence
 from tests.integration import fault_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,11 @@ def test_catalog_json_is_what_discover_prints() -> None:
     ).stdout
 
     assert printed == (ROOT / "catalog.json").read_bytes()
+
+
+def test_every_capability_is_shown_by_a_test_that_ran() -> None:
+    """The README and `--about` would promise what nobody has tried, or keep quiet about what works."""
+    assert {*about()["capabilities"]} == {name for _, (name,) in evidence.rows("capabilities")}
 
 
 def test_update_docs_writes_nothing_when_all_is_current() -> None:
