@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-meltano env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -42,11 +42,11 @@ test: test-newest ## run the tests: unit, integration, and end to end into Postg
 
 test-newest: env-dev env-target-postgres
 	@echo "Running all tests with the newest dependencies ..."
-	@$(DEV)/python -m pytest -m 'not pipelines' --evidence check $(PYTEST_ARGS)
+	@$(DEV)/python -m pytest -m 'not pipelines and not meltano' --evidence check $(PYTEST_ARGS)
 
 test-lowest: env-lowest env-target-postgres
 	@echo "Running all tests with the lowest dependencies that setup.py admits ..."
-	@$(LOWEST)/python -m pytest -m 'not pipelines' $(PYTEST_ARGS)
+	@$(LOWEST)/python -m pytest -m 'not pipelines and not meltano' $(PYTEST_ARGS)
 
 test-pythons:
 	@failed=; for version in $(OTHER_PYTHONS); do \
@@ -61,6 +61,10 @@ test-pythons:
 test-pipelines: env-dev env-singer-tools ## run the tests with programs of others that need an environment of their own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
+
+test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Meltano itself
+	@echo "Running the tests with Meltano ..."
+	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
 test-all: test-newest test-pipelines test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
@@ -97,6 +101,9 @@ env-target-postgres:
 
 env-singer-tools:
 	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
+
+env-meltano:
+	@scripts/make-env meltano "$(PYTHON)" -c scripts/constraints-meltano.txt 'meltano>=4.4,<5'
 
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \
