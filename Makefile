@@ -66,7 +66,7 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 	@echo "Running the tests with Meltano ..."
 	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-pipelines test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
+test-all: test-newest test-pipelines test-lowest test-pythons ## all tests but those with Meltano, with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
