@@ -19,7 +19,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
 
 install: env-dev env-target-postgres ## make the environments for working on the tap
 	@echo "Ready: $(DEV)/tap-fullstory and $(DEV)/pytest, and a target: .envs/target-postgres/bin/target-postgres"
