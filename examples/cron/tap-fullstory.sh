@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs tap-fullstory into a target, from cron, and remembers how far it got.
+# Runs tap-fullstory into a target, from cron, systemd or Kubernetes, and remembers how far it got.
 #
 #   tap-fullstory.sh FOLDER TARGET [ARGUMENT...]
 #
@@ -9,9 +9,13 @@
 #   PATH=/opt/tap-fullstory/bin:/opt/target-postgres/bin:/usr/bin:/bin
 #   */30 * * * *  /etc/fullstory/tap-fullstory.sh /etc/fullstory target-postgres --config /etc/fullstory/target.json
 #
-# TAP names another tap command. The exit status is the tap's (its README lists them), or the target's if the tap
-# was content, or 74 if state.json could not be written, or 75 if the run before is still going. What went wrong
-# is in the log, and in one line on stderr, which cron sends by mail. To begin again at start_date: remove state.json.
+# Variables: TAP names another tap command, STATE_DIRECTORY another folder for what the script adds; LOG=- sends the
+# log to stderr. The exit status is the tap's (its README lists them), or the target's if the tap was content, or 74 if
+# state.json could not be written, or 75 if the run before is still going. What went wrong is in the log, and in one
+# line on stderr, which cron sends by mail. To begin again at start_date: remove state.json.
+#
+# Told to stop (SIGTERM, SIGINT, SIGHUP), it stops the tap alone: the target gets the end of what the tap wrote, stores
+# it and confirms it. Told again two seconds later or more, it stops the target, too.
 
 set -uo pipefail
 umask 077
@@ -21,15 +25,22 @@ if [ $# -lt 2 ] || ! folder=$(cd -- "$1" >/dev/null && pwd); then
     exit 2
 fi
 shift
-state=$folder/state.json
-log=$folder/log
+own=${STATE_DIRECTORY:-$folder}
+state=$own/state.json
+if [ "${LOG:-}" = - ]; then
+    log="the lines above"
+    exec 8>&2
+else
+    log=$own/log
+    exec 8>>"$log" || exit 74
+fi
 
 say() {
-    echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$log"
+    echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >&8
 }
 
 # Tap and target inherit the lock: should this script be killed alone, no second run starts beside them.
-exec 9>>"$folder/lock" || exit 74
+exec 9>>"$own/lock" || exit 74
 if ! flock --nonblock 9; then
     say "The run before this one is still going: nothing to do."
     exit 75
@@ -38,13 +49,14 @@ fi
 # At any moment state.json is a whole state, the old or the new, also after a crash or a power cut: the new one is
 # brought to the disk first, and then takes the place of the old one in one step.
 keep() {
-    printf '%s\n' "$1" >"$state.new" && sync "$state.new" && mv -f "$state.new" "$state" && sync "$folder"
+    printf '%s\n' "$1" >"$state.new" && sync "$state.new" && mv -f "$state.new" "$state" && sync "$own"
 }
 
 # A target prints a state when everything before it is stored. So each is kept as soon as it appears, whatever
 # becomes of the rest of the run; waiting for the last one would load again what a failed run has stored already.
 keep_states() {
     local line status=0
+    trap '' TERM # what a target says when it is stopped is kept, too
     while IFS= read -r line; do # is false for a line without its end, the last words of a target that crashed
         case $line in
             '{'*'"bookmarks"'*'}') keep "$line" || status=74 ;;
@@ -53,18 +65,57 @@ keep_states() {
     return $status
 }
 
+# The target, and what keeps its states; the status is the target's, or else the other's.
+load() {
+    local statuses status
+    trap : TERM # outlives the target, but does not have it ignore the signal
+    "$@" 2>&8 | keep_states 2>&8
+    statuses=("${PIPESTATUS[@]}")
+    say "Ended: target ${statuses[0]}, state file ${statuses[1]}."
+    for status in "${statuses[@]}"; do
+        if [ "$status" != 0 ]; then return "$status"; fi
+    done
+}
+
+# A target that is stopped has not stored what it has read; the tap can be stopped at any time.
+stop() {
+    signalled=yes
+    if [ -z "$stopped" ]; then
+        stopped=$SECONDS
+        say "Told to stop: stopping the tap."
+        kill "$tap"
+    elif ((SECONDS > stopped + 1)); then # not the same signal twice, as `timeout` sends it
+        say "Told to stop once more: stopping the target, too."
+        kill -- "-$loading"
+    fi
+} 2>/dev/null # what has ended by itself
+
+# Like `wait`, which a signal cuts short.
+await() {
+    local status
+    while signalled=; wait "$1"; status=$?; [ -n "$signalled" ] && ((status > 128)); do :; done
+    return $status
+}
+
 arguments=(--config "$folder/config.json")
 if [ -e "$folder/catalog.json" ]; then arguments+=(--catalog "$folder/catalog.json"); fi
 if [ -e "$state" ]; then arguments+=(--state "$state"); fi
 
 say "Begun: ${TAP:-tap-fullstory} | $1" # not the arguments: there may be a password among them
-"${TAP:-tap-fullstory}" "${arguments[@]}" 2>>"$log" | "$@" 2>>"$log" | keep_states 2>>"$log"
-statuses=("${PIPESTATUS[@]}")
-say "Ended: tap ${statuses[0]}, target ${statuses[1]}, state file ${statuses[2]}."
+exec 3< <(exec "${TAP:-tap-fullstory}" "${arguments[@]}" 2>&8)
+tap=$! loading= stopped=
+trap stop TERM INT HUP
+set -m # a process group of its own: Ctrl-C and `timeout` signal the whole group, and the target must not be hit
+load "$@" <&3 3<&- &
+loading=$!
+set +m
+exec 3<&- # else the tap would never learn that the target is gone
+await $tap
+tap_status=$?
+await $loading
+load_status=$?
 
-for status in "${statuses[@]}"; do
-    if [ "$status" != 0 ]; then
-        echo "$0: tap ${statuses[0]}, target ${statuses[1]}, state file ${statuses[2]}; see $log" >&2
-        exit "$status"
-    fi
-done
+say "Ended: tap $tap_status."
+status=$((tap_status ? tap_status : load_status))
+if [ $status != 0 ]; then echo "$0: tap $tap_status, target or state file $load_status; see $log" >&2; fi
+exit $status

@@ -11,6 +11,7 @@ import pytest
 
 from demo.postgres import Postgres
 from fullstory_emulator import Emulator
+from tests.end_to_end.job import Job, bundle
 from tests.end_to_end.pipeline import TAP, TIMEOUT, Pipeline
 
 schemas = count(1)
@@ -35,6 +36,15 @@ def pipeline(tmp_path: Path, postgres: Postgres, shop: Emulator) -> Iterator[Pip
     """The tap and target-postgres between *shop* and a fresh schema."""
     with postgres.connect() as connection:
         yield Pipeline(tmp_path, postgres, connection, f"e2e_{next(schemas)}", shop)
+
+
+@pytest.fixture
+def job(tmp_path: Path, shop: Emulator) -> Job:
+    """A folder, with spaces in its name, for an account with two bundles of five events."""
+    shop.bundles = [bundle(0), bundle(1)]
+    job = Job(tmp_path / "my fullstory job", shop)
+    job.create()
+    return job
 
 
 @pytest.fixture(scope="session")

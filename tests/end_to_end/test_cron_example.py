@@ -2,131 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from fullstory_emulator import Bundle, Emulator
 from tests.end_to_end.expected import assert_same_rows, expected_rows
-from tests.end_to_end.pipeline import ROOT, TAP, TARGET, TIMEOUT, Pipeline
-
-SCRIPT = ROOT / "examples" / "cron" / "tap-fullstory.sh"
-DAY = 86400
-FIRST = 1_700_006_400  # 2023-11-15T00:00:00Z
-
-# Stores records in a file and prints states, as a target does. Its behaviour is its second argument.
-TARGET_STAND_IN = """
-import json, os, sys, time
-path, behaviour = sys.argv[1:]
-with open(path, "a") as stored:
-    for line in sys.stdin:
-        message = json.loads(line)
-        if message["type"] == "RECORD":
-            stored.write(json.dumps(message["record"]) + "\\n")
-        if message["type"] == "STATE":
-            stored.flush()
-            text = json.dumps(message["value"])
-            if behaviour == "dies at the second state" and os.path.exists(path + ".one"):
-                print(text[: len(text) // 2], end="", flush=True)
-                os._exit(3)
-            print(text, flush=True)
-            open(path + ".one", "w").close()
-            if behaviour == "waits":
-                open(path + ".waiting", "w").close()
-                while not os.path.exists(path + ".go"):
-                    time.sleep(0.02)
-            if behaviour == "says odd things":
-                print("{}", "loaded 5 rows", "", '{"bookmarks": {', sep="\\n", flush=True)
-"""
-
-
-@dataclass
-class Job:
-    """A folder as the crontab names it."""
-
-    folder: Path
-    shop: Emulator
-
-    def write_config(self, **settings: Any) -> None:
-        """The tap's settings."""
-        config = {
-            "api_key": self.shop.api_key,
-            "api_url": self.shop.url,
-            "export_url": self.shop.url,
-            "start_date": "2023-11-01T00:00:00Z",
-            **settings,
-        }
-        (self.folder / "config.json").write_text(json.dumps(config))
-
-    def command(self, behaviour: str = "") -> list[str]:
-        """The script with the stand-in as its target."""
-        return [str(SCRIPT), str(self.folder), sys.executable, str(self.folder / "target.py"), *self.stored, behaviour]
-
-    def run(self, command: list[str] | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run the script as cron does: elsewhere, with hardly any environment."""
-        return subprocess.run(
-            command or self.command(),
-            cwd="/",
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-
-    def environment(self, **more: str) -> dict[str, str]:
-        """What cron gives, and where the tap is."""
-        return {"PATH": f"{TAP.parent}:/usr/bin:/bin", "HOME": "/nonexistent", "TMPDIR": str(self.folder), **more}
-
-    @property
-    def stored(self) -> list[str]:
-        """The argument that names the stand-in's file."""
-        return [str(self.folder / "stored")]
-
-    def records(self) -> list[dict[str, Any]]:
-        """What the stand-in stored."""
-        path = self.folder / "stored"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def state(self) -> dict[str, Any]:
-        """The state file, which must be whole at any time."""
-        text = (self.folder / "state.json").read_text()
-        assert text.endswith("}\n")
-        value: dict[str, Any] = json.loads(text)
-        assert value["bookmarks"]["events"]
-        return value
-
-    def log(self) -> str:
-        """The log file."""
-        return (self.folder / "log").read_text()
-
-
-@pytest.fixture
-def job(tmp_path: Path, shop: Emulator) -> Job:
-    """A folder, with spaces in its name, for an account with two bundles of five events."""
-    folder = tmp_path / "my fullstory job"
-    folder.mkdir()
-    (folder / "target.py").write_text(TARGET_STAND_IN)
-    shop.bundles = [bundle(0), bundle(1)]
-    job = Job(folder, shop)
-    job.write_config()
-    return job
-
-
-def bundle(day: int) -> Bundle:
-    """Five events of one day."""
-    start = FIRST + day * DAY
-    hours = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start + hour * 3600)) for hour in range(5)]
-    events = [{"EventStart": hour, "EventType": "click", "PageId": start + at} for at, hour in enumerate(hours)]
-    return Bundle(start, start + DAY, events)
+from tests.end_to_end.job import SCRIPT, Job, bundle, session, until
+from tests.end_to_end.pipeline import TAP, TARGET, TIMEOUT, Pipeline
 
 
 def test_first_run_loads_all_and_the_second_nothing(job: Job) -> None:
@@ -143,7 +32,7 @@ def test_first_run_loads_all_and_the_second_nothing(job: Job) -> None:
 
     job.shop.bundles = [bundle(0), bundle(1), bundle(2)]
     assert 0 == job.run().returncode
-    assert 15 == len({record["PageId"] for record in job.records()}) == len(job.records())
+    assert job.expected_pages() == job.pages()
     assert 0o600 == (job.folder / "state.json").stat().st_mode & 0o777
 
 
@@ -171,17 +60,36 @@ def test_refused_key_at_the_first_run(job: Job) -> None:
     assert not [path.name for path in job.folder.glob("state*")]
 
 
+def test_a_tap_that_is_not_there(job: Job) -> None:
+    """A PATH that is wrong, the first thing to go wrong under cron, must not look like a run without news."""
+    run = job.run(TAP="tap-of-nowhere")
+
+    assert 127 == run.returncode
+    assert "tap-of-nowhere" in job.log()
+    assert 1 == len(run.stderr.splitlines())
+
+
 def test_target_that_dies_keeps_what_it_confirmed(job: Job) -> None:
     """States printed before the target died are kept, the one it died over is not."""
     run = job.run(job.command("dies at the second state"))
 
-    assert 0 != run.returncode
-    assert "target 3" in run.stderr
+    assert run.returncode in (3, 141)  # the tap had ended before it, or has met a closed pipe
+    assert "target or state file 3" in run.stderr
     assert [bundle(0).id] == job.state()["bookmarks"]["events"]["done"]
     assert 0 == job.run().returncode
-    assert {record["PageId"] for record in job.records()} == {
-        event["PageId"] for one in job.shop.bundles for event in one.read_events()
-    }
+    assert {*job.expected_pages()} == {*job.pages()}
+
+
+def test_the_tap_ends_when_the_target_is_gone(job: Job) -> None:
+    """A tap that goes on for nobody would keep the lock for hours."""
+    job.shop.bundles = [bundle(0, events=20_000)]
+    job.write_config(checkpoint_records=100)
+
+    run = job.run(job.command("dies at the second state"))
+
+    assert 141 == run.returncode
+    assert "target or state file 3" in run.stderr
+    assert 100 == job.confirmed()
 
 
 def test_only_states_get_into_the_state_file(job: Job) -> None:
@@ -194,10 +102,8 @@ def test_only_states_get_into_the_state_file(job: Job) -> None:
 
 @pytest.fixture
 def long_run(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
-    """A run whose target waits after the first state until a file `stored.go` appears."""
-    process = subprocess.Popen(
-        job.command("waits"), env=job.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
+    """A run whose target waits after the first state until a file `stored.go` appears; there is more in the pipe."""
+    process = job.start(job.command("waits"))
     assert until((job.folder / "state.json").exists)
     yield process
     (job.folder / "stored.go").touch()
@@ -206,13 +112,13 @@ def long_run(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_second_instance_leaves_the_first_alone(job: Job, long_run: "subprocess.Popen[bytes]") -> None:
     """Two runs at the same time would load everything twice."""
-    second = job.run()
+    second = job.run(job.command("waits"))
 
     assert (75, "") == (second.returncode, second.stderr)
     assert "still going" in job.log()
     (job.folder / "stored.go").touch()
     assert 0 == long_run.wait(TIMEOUT)
-    assert 10 == len(job.records())
+    assert job.expected_pages() == job.pages()
 
 
 def test_killed_script_leaves_a_lock_while_its_run_goes_on(job: Job, long_run: "subprocess.Popen[bytes]") -> None:
@@ -224,14 +130,84 @@ def test_killed_script_leaves_a_lock_while_its_run_goes_on(job: Job, long_run: "
     (job.folder / "stored.go").touch()
     assert until(lambda: job.run().returncode == 0)
 
-    assert 10 == len({record["PageId"] for record in job.records()}) == len(job.records())
+    assert job.expected_pages() == job.pages()
     assert [bundle(1).id] == job.state()["bookmarks"]["events"]["done"]
+
+
+@pytest.mark.parametrize(
+    "number, group, statuses",
+    [
+        (signal.SIGTERM, False, {143}),  # systemd, Kubernetes, kill
+        (signal.SIGTERM, True, {143}),  # timeout, orchestrators
+        (signal.SIGINT, True, {130, 143}),  # Ctrl-C
+        (signal.SIGHUP, False, {143}),
+    ],
+)
+def test_told_to_stop_it_stops_the_tap_alone(job: Job, number: int, group: bool, statuses: set[int]) -> None:
+    """What the tap has written already would not be stored, or stored and not remembered: loaded again next time."""
+    job.shop.bundles = [bundle(0, events=20_000)]
+    job.write_config(checkpoint_records=500)
+    process = job.start(job.command("waits"))
+    assert until((job.folder / "state.json").exists)
+
+    (os.killpg if group else os.kill)(process.pid, number)
+    assert until(lambda: "stopping the tap" in job.log())
+    (job.folder / "stored.go").touch()
+
+    assert process.wait(TIMEOUT) in statuses
+    assert (job.folder / "stored.end").exists(), "the target was not allowed to read to the end"
+    assert 500 < job.confirmed() == len(job.pages()) < 20_000
+    assert "stopping the target" not in job.log()
+
+    assert 0 == job.run().returncode
+    assert job.expected_pages() == job.pages()
+
+
+def test_told_twice_it_stops_the_target_too(job: Job, long_run: "subprocess.Popen[bytes]") -> None:
+    """A target that hangs could not be stopped by a terminal, nor by anything but SIGKILL."""
+    pause = threading.Event()
+    while long_run.poll() is None:
+        long_run.terminate()
+        pause.wait(0.3)
+
+    assert 143 == long_run.returncode
+    assert not (job.folder / "stored.end").exists()
+    assert [bundle(0).id] == job.state()["bookmarks"]["events"]["done"]
+    (job.folder / "stored.go").touch()
+    assert 0 == job.run().returncode  # so nothing has the lock
+    assert {*job.expected_pages()} == {*job.pages()}
+
+
+@pytest.mark.parametrize("victims", [("tap",), ("target",), ("tap", "target"), ("all",)], ids="-".join)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_any_moment_it_goes_on_without_loss(job: Job, victims: tuple[str, ...], seed: int) -> None:
+    """Out of memory, kill -9, a power cut: an event would be missing for ever, or more there twice than need be."""
+    job.shop.bundles = [bundle(day, events=1500) for day in range(3)]
+    job.write_config(checkpoint_records=100)
+    rng, unconfirmed = Random(seed), 0
+    pause = threading.Event()
+    for _ in range(3):
+        process = job.start(job.command("is slow"), TAP=str(job.bin / "tap"))
+        pids = {of: job.pid(of) for of in ("tap", "target")}
+        pause.wait(rng.uniform(0, 1))
+        for pid in session(process.pid) if victims == ("all",) else [pids[of] for of in victims]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(TIMEOUT)
+        assert until(lambda leader=process.pid: not session(leader))
+        unconfirmed += max(0, len({*job.pages()}) - job.confirmed())
+        for name in ("bin/tap.pid", "stored.pid"):
+            (job.folder / name).unlink(missing_ok=True)
+
+    assert 0 == job.run().returncode, job.log()
+    assert {*job.expected_pages()} == {*job.pages()}
+    assert len(job.pages()) <= len(job.expected_pages()) + unconfirmed
 
 
 def test_state_file_is_whole_at_any_moment(job: Job) -> None:
     """Whoever looks at the state file while runs replace it sees the old or the new one, never a part."""
     job.shop.bundles = [bundle(day) for day in range(60)]
-    process = subprocess.Popen(job.command(), env=job.environment(), stdin=subprocess.DEVNULL)
+    process = job.start(job.command())
     seen = set()
     while process.poll() is None:
         if (job.folder / "state.json").exists():
@@ -249,7 +225,8 @@ def test_state_that_cannot_be_written_is_said(job: Job) -> None:
     run = job.run()
 
     assert 74 == run.returncode
-    assert "state file 74" in run.stderr
+    assert "target or state file 74" in run.stderr
+    assert "target 0, state file 74" in job.log()
 
 
 def test_missing_folder_is_a_wrong_command_line(tmp_path: Path) -> None:
@@ -275,9 +252,3 @@ def test_with_the_real_target(job: Job, pipeline: Pipeline, columns: dict[str, A
 
     assert [0, 0] == [first.returncode, second.returncode], job.log()
     assert_same_rows(expected_rows(job.shop.bundles, columns), pipeline.rows())
-
-
-def until(condition: Any) -> bool:
-    """Whether *condition* came true within a minute."""
-    pause = threading.Event()
-    return any(condition() or pause.wait(0.05) for _ in range(1200))
