@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 MELTANO = (ROOT / "meltano.yml").read_text("utf-8")
+EXAMPLES = ROOT / "examples"
 
 # All places from which people copy commands.
 COPIED_FROM = sorted(
@@ -165,6 +166,9 @@ def test_meltano_installs_what_is_in_the_clone() -> None:
     assert "    pip_url: -e .\n    executable: tap-fullstory\n" in MELTANO
 
 
+KILLED = 137  # comes from outside
+
+
 def test_readme_explains_every_exit_status() -> None:
     """Every status that the code can end with, and no other, is in the table."""
     in_code = {0, 2, errors.STATUS_BUG, errors.TargetClosed.status, errors.Stopped(2).status, errors.Stopped(15).status}
@@ -172,9 +176,32 @@ def test_readme_explains_every_exit_status() -> None:
     for kind in kinds:
         kinds += kind.__subclasses__()
         in_code.add(kind.status)
-    section = README.partition("\n## Exit statuses\n")[2].partition("\n## ")[0]
 
-    assert sorted(in_code) == [int(status) for status in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
+    assert sorted({*in_code, KILLED}) == [*runbook()]
+    script = (EXAMPLES / "cron" / "tap-fullstory.sh").read_text("utf-8")
+    assert {int(status) for status in re.findall(r"(?:exit|status=)\s?(\d+)", script)} <= {*runbook()}
+
+
+def test_runbook_says_what_systemd_does() -> None:
+    """Somebody would wait for a run that does not come, or look into what passes by itself."""
+    unit = (EXAMPLES / "systemd" / "tap-fullstory.service").read_text("utf-8")
+    (prevented,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    (fine,) = re.findall(r"^SuccessExitStatus=(.*)$", unit, re.MULTILINE)
+
+    assert re.search(r"^Restart=on-failure$", unit, re.MULTILINE)
+    assert "RestartSec=15min\n" in unit and "by systemd after 15 minutes" in words(README)
+    assert doing(done={0, *numbers(fine)}, next_hour=numbers(prevented)) == {
+        at: row[2] for at, row in runbook().items()
+    }
+
+
+def test_runbook_says_what_kubernetes_does() -> None:
+    """The same, for who runs the tap there."""
+    manifest = (EXAMPLES / "kubernetes" / "cronjob.yaml").read_text("utf-8")
+    (pointless,) = re.findall(r"^ +values: \[(.*)\]$", manifest, re.MULTILINE)
+
+    assert "backoffLimit: 3\n" in manifest and "by Kubernetes up to three times" in words(README)
+    assert doing(done={0}, next_hour=numbers(pointless)) == {at: row[3] for at, row in runbook().items()}
 
 
 @pytest.mark.parametrize("path", COPIED_FROM, ids=lambda path: str(path.relative_to(ROOT)))
@@ -239,6 +266,28 @@ def rows_of(begin: str, end: str) -> list[str]:
     assert 1 == README.count(f"<!-- {begin}: ")
     part = README.partition(f"<!-- {begin}: ")[2].partition(f"<!-- {end} -->")[0]
     return re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
+
+
+def runbook() -> dict[int, list[str]]:
+    """The table of exit statuses: status to its other cells."""
+    section = README.partition("\n## Exit statuses\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", section, re.MULTILINE)
+    return {int(status): rest.split(" | ") for status, rest in rows}
+
+
+def doing(*, done: set[int], next_hour: set[int]) -> dict[int, str]:
+    """What is done with each status in the runbook."""
+    return {at: "done" if at in done else "next hour" if at in next_hour else "again" for at in runbook()}
+
+
+def numbers(text: str) -> set[int]:
+    """The numbers in *text*."""
+    return {int(number) for number in re.findall(r"\d+", text)}
+
+
+def words(text: str) -> str:
+    """*text* without its line breaks."""
+    return " ".join(text.split())
 
 
 def bare_installs(text: str) -> list[str]:
