@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-meltano env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-dist env-meltano env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -58,7 +58,7 @@ test-pythons:
 		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
-test-pipelines: env-dev env-singer-tools ## run the tests with programs of others that need an environment of their own
+test-pipelines: env-dev env-singer-tools env-dist ## run the tests with programs of others that need an environment of their own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
@@ -101,6 +101,9 @@ env-target-postgres:
 
 env-singer-tools:
 	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
+
+env-dist:
+	@scripts/make-env dist "$(PYTHON)" -c scripts/constraints-dist.txt build pip pipx twine uv
 
 env-meltano:
 	@scripts/make-env meltano "$(PYTHON)" -c scripts/constraints-meltano.txt 'meltano>=4.4,<5'
