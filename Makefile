@@ -28,7 +28,7 @@ format: env-dev ## bring all code into shape (ruff)
 	@$(DEV)/ruff check --fix-only --quiet $(CODE)
 	@$(DEV)/ruff format $(CODE)
 
-docs: env-dev ## write the generated parts of README.md, catalog.json and meltano.yml anew
+docs: env-dev ## write catalog.json and the generated parts of README.md, meltano.yml and hub/ anew
 	@$(DEV)/python scripts/update-docs
 
 lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict)
@@ -66,7 +66,7 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 	@echo "Running the tests with Meltano ..."
 	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-pipelines test-lowest test-pythons ## all tests but those with Meltano, with the lowest dependencies too, and on every other Python found
+test-all: test-newest test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
