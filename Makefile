@@ -31,12 +31,14 @@ format: env-dev ## bring all code into shape (ruff)
 docs: env-dev ## write catalog.json and the generated parts of README.md, meltano.yml and hub/ anew
 	@$(DEV)/python scripts/update-docs
 
-lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict)
+lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict, hadolint)
 	@echo "Checking style (ruff check, ruff format --check) ..."
 	@$(DEV)/ruff check $(CODE)
 	@$(DEV)/ruff format --check $(CODE)
 	@echo "Checking types (mypy --strict) ..."
 	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo bench soak
+	@echo "Checking the Dockerfile (hadolint) ..."
+	@$(DEV)/hadolint Dockerfile
 
 test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
 

