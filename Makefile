@@ -14,7 +14,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -28,15 +28,17 @@ format: env-dev ## bring all code into shape (ruff)
 	@$(DEV)/ruff check --fix-only --quiet $(CODE)
 	@$(DEV)/ruff format $(CODE)
 
-docs: env-dev ## write the generated parts of README.md, catalog.json and meltano.yml anew
+docs: env-dev ## write catalog.json and the generated parts of README.md, meltano.yml and hub/ anew
 	@$(DEV)/python scripts/update-docs
 
-lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict)
+lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict, hadolint)
 	@echo "Checking style (ruff check, ruff format --check) ..."
 	@$(DEV)/ruff check $(CODE)
 	@$(DEV)/ruff format --check $(CODE)
 	@echo "Checking types (mypy --strict) ..."
 	@$(DEV)/mypy --strict tap_fullstory fullstory_emulator demo bench soak
+	@echo "Checking the Dockerfile (hadolint) ..."
+	@$(DEV)/hadolint Dockerfile
 
 test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
 
@@ -58,7 +60,7 @@ test-pythons:
 		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
-test-pipelines: env-dev env-singer-tools env-kubernetes env-systemd ## run the tests with programs of others that need an environment of their own
+test-pipelines: env-dev env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with programs of others that need an environment of their own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
@@ -66,7 +68,7 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 	@echo "Running the tests with Meltano ..."
 	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-pipelines test-lowest test-pythons ## all tests but those with Meltano, with the lowest dependencies too, and on every other Python found
+test-all: test-newest test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
 	@$(DEMO)/python -m demo
@@ -101,6 +103,9 @@ env-target-postgres:
 
 env-singer-tools:
 	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
+
+env-dist:
+	@scripts/make-env dist "$(PYTHON)" -c scripts/constraints-dist.txt build pip pipx twine uv
 
 env-kubernetes:
 	@scripts/make-env kubernetes "$(PYTHON)" -c scripts/constraints-kubernetes.txt 'kubernetes-validate>=1.37,<2'

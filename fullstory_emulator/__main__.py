@@ -20,7 +20,7 @@ While it runs it can be looked at and changed over HTTP, without a key; for exam
   curl http://127.0.0.1:8500/_emulator
   curl -X POST -d '{"path": "/api/v1/export/get", "status": 503}' http://127.0.0.1:8500/_emulator/faults
   curl -X POST -d '{"advance": 86400}' http://127.0.0.1:8500/_emulator/clock
-All of it: fullstory_emulator/README.md.
+All of it: fullstory_emulator/README.md in the repository of tap-fullstory.
 """
 
 

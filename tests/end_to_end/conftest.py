@@ -1,6 +1,7 @@
 """The real command, a real target, a real PostgreSQL; only Fullstory is the emulator."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from itertools import count
@@ -12,7 +13,7 @@ import pytest
 from demo.postgres import Postgres
 from fullstory_emulator import Emulator
 from tests.end_to_end.job import Job, bundle
-from tests.end_to_end.pipeline import TAP, TIMEOUT, Pipeline
+from tests.end_to_end.pipeline import ROOT, TAP, TIMEOUT, Pipeline
 
 schemas = count(1)
 
@@ -54,3 +55,24 @@ def columns() -> dict[str, dict[str, Any]]:
     (events,) = [entry for entry in json.loads(printed)["streams"] if entry["tap_stream_id"] == "events"]
     properties: dict[str, dict[str, Any]] = events["schema"]["properties"]
     return properties
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one commit, of all files that are or would be under version control here."""
+    folder = tmp_path_factory.mktemp("tree") / "tap-fullstory"
+    for name in filter(None, git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")):
+        if (ROOT / name).exists():  # not so while a removed file is not committed
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    author = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
+    git(folder, *author, "commit", "--quiet", "--message", "all")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a command of git prints in a folder."""
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout

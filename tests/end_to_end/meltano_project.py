@@ -1,4 +1,4 @@
-"""A Meltano project that holds the repository's own definition of the tap, and real commands of Meltano in it."""
+"""A Meltano project with the tap, and real commands of Meltano in it."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from tests.end_to_end.pipeline import ROOT, TAP, TARGET, TIMEOUT
 
 MELTANO = ROOT / ".envs" / "meltano" / "bin" / "meltano"
 KEY = "made-up-key-of-meltano-tests"  # to be found nowhere but in .env
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 STATE_ID = "dev:tap-fullstory-to-target-postgres"
 
 # In place of what Meltano would install: the environments that the Makefile has made.
@@ -41,6 +42,15 @@ LOADER = f"""\
     - {{name: default_target_schema}}
     - {{name: batch_size_rows, kind: integer}}
 """
+# A project that knows nothing of the tap yet.
+EMPTY = f"""\
+default_environment: dev
+environments:
+- name: dev
+project_id: warehouse
+send_anonymous_usage_stats: false
+plugins:
+{LOADER}"""
 
 
 class Outside:
@@ -105,11 +115,12 @@ class Project:
     schema: str
     outside: Outside
 
-    def create(self) -> None:
-        """Write the files that somebody has after reading the README."""
+    def create(self, text: str) -> None:
+        """Write the files that somebody has after reading the README; *text* is that of meltano.yml."""
+        assert MELTANO.exists(), "Meltano has an environment of its own: run these tests with `make test-meltano`."
         self.folder.mkdir(exist_ok=True)
         self.emulator.api_key = KEY
-        (self.folder / "meltano.yml").write_text(definition(), "utf-8")
+        (self.folder / "meltano.yml").write_text(text, "utf-8")
         self.write_env()
 
     def write_env(self, **variables: str) -> None:
@@ -201,10 +212,9 @@ class Project:
             for name, value in os.environ.items()
             if not re.match("TAP_FULLSTORY_|TARGET_|MELTANO_|.*_proxy$|CI$|LOGLEVEL$", name, re.IGNORECASE)
         }
-        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), self.outside.url)
         return {
             **kept,
-            **proxies,
+            **dict.fromkeys(PROXIES, self.outside.url),
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
             "HOME": str(self.folder),
@@ -216,11 +226,15 @@ class Project:
         }
 
 
+def online() -> dict[str, str]:
+    """The variables of a command that has to install something: a way to a package index, and its cache."""
+    return {name: os.environ.get(name, "") for name in (*PROXIES, "HOME")}
+
+
 def definition() -> str:
     """The repository's meltano.yml, with target-postgres as the loader; both are installed already."""
     text = (ROOT / "meltano.yml").read_text("utf-8")
     assert 1 == text.count(INSTALLED)
-    assert MELTANO.exists(), "Meltano has an environment of its own: run these tests with `make test-meltano`."
     return text.replace(INSTALLED, f"    executable: {TAP}\n").partition("  loaders:\n")[0] + LOADER
 
 

@@ -1,9 +1,11 @@
-"""Meltano itself with the definition in meltano.yml: what its users do, into a real PostgreSQL."""
+"""Meltano itself with the definitions in meltano.yml and hub/: what its users do, into a real PostgreSQL."""
 
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -14,12 +16,16 @@ import pytest
 from demo.postgres import Postgres
 from fullstory_emulator import Emulator, Fault
 from tests.end_to_end.expected import assert_same_rows, expected_rows, keyed_once
-from tests.end_to_end.meltano_project import KEY, STATE_ID, Outside, Project, end
+from tests.end_to_end.meltano_project import EMPTY, KEY, MELTANO, STATE_ID, Outside, Project, definition, end, online
+from tests.end_to_end.pipeline import ROOT
 from tests.end_to_end.test_target_postgres import generated
 
 pytestmark = pytest.mark.meltano
 schemas = count(1)
 LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
+HUB = ROOT / "hub" / "tap-fullstory.yml"
+HUB_SCHEMAS = ROOT / "tests" / "resources" / "meltano-hub-schemas"
+ADDRESS = "git+https://GIT-HOST/OWNER/tap-fullstory.git"
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def project(tmp_path: Path, postgres: Postgres, shop: Emulator) -> Iterator[Proj
     """A project with the definition and a key; nothing was run yet. Nothing but this machine may be asked."""
     with Outside() as outside, postgres.connect() as connection:
         project = Project(tmp_path / "warehouse", shop, postgres, connection, f"meltano_{next(schemas)}", outside)
-        project.create()
+        project.create(definition())
         yield project
         assert [] == outside.asked
     for path in tmp_path.rglob("*"):
@@ -38,6 +44,76 @@ def project(tmp_path: Path, postgres: Postgres, shop: Emulator) -> Iterator[Proj
 def kinds(done_or_text: str) -> dict[str, str]:
     """What `meltano select --list --all` prints: column to what becomes of it."""
     return {name: kind.strip() for kind, name in re.findall(r"\[([a-z ]+)\] (\S+)", done_or_text)}
+
+
+def python(*arguments: object) -> str:
+    """What Meltano's own interpreter prints, which has a jsonschema that knows today's drafts, and reads YAML."""
+    command = [str(MELTANO.parent / "python"), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The content of a YAML file."""
+    found: dict[str, Any] = json.loads(
+        python("-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))", path)
+    )
+    return found
+
+
+def test_the_hub_admits_its_definition(tmp_path: Path) -> None:
+    """The Meltano Hub would refuse the file: it knows the keys, the kinds of settings and the capabilities."""
+    check = (ROOT / "tests" / "end_to_end" / "schema_errors.py", HUB)
+    schema = HUB_SCHEMAS / "plugin_definitions" / "extractors.schema.json"
+
+    assert "" == python(*check, schema, HUB_SCHEMAS)
+
+    text = HUB.read_text("utf-8")
+    for right, wrong in (
+        ("\n- catalog\n", "\n- catalogue\n"),
+        ("kind: array", "kind: list"),
+        ("\nprereq:", "\nneeds:"),
+    ):
+        assert 1 <= text.count(right)
+        (tmp_path / "wrong.yml").write_text(text.replace(right, wrong), "utf-8")
+        assert python(check[0], tmp_path / "wrong.yml", schema, HUB_SCHEMAS), wrong
+
+
+def test_meltano_admits_its_definition() -> None:
+    """Meltano ignores what it does not know, and a mistyped key would do nothing, in silence."""
+    (schema,) = MELTANO.parent.parent.glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json")
+
+    assert "" == python(ROOT / "tests" / "end_to_end" / "schema_errors.py", ROOT / "meltano.yml", schema)
+
+
+def test_both_definitions_say_the_same() -> None:
+    """What was tried with the one would not hold for the other."""
+    hub = parsed(HUB)
+    (ours,) = parsed(ROOT / "meltano.yml")["plugins"]["extractors"]
+
+    assert {**ours, "pip_url": ADDRESS} == {name: hub[name] for name in ours}
+    # the Hub's own lint
+    assert all(list(one) == sorted(one) for one in (hub, *hub["settings"]))
+
+
+def test_added_to_a_project_of_ones_own(project: Project, shop: Emulator, columns: dict[str, Any], tree: Path) -> None:
+    """Who has a project already would get another tap of the same name, or one that loads more than they asked for."""
+    shop.bundles = generated(days=1, events=50)
+    project.create(EMPTY)
+    text = HUB.read_text("utf-8")
+    assert 1 == text.count(ADDRESS)
+    (project.folder / "tap-fullstory.yml").write_text(text.replace(ADDRESS, f"git+file://{tree}"), "utf-8")
+
+    project("add", "tap-fullstory", "--from-ref", "tap-fullstory.yml", environment=online())
+    added = kinds(project("select", "--list", "--all", "tap-fullstory").stdout)
+    project("select", "tap-fullstory", "events", "*")
+    selected = kinds(project("select", "--list", "--all", "tap-fullstory").stdout)
+
+    assert ("selected", "excluded") == (added["bundles.checksum"], selected["bundles.checksum"])
+    assert "*****" == json.loads(project("config", "print", "tap-fullstory").stdout)["api_key"]
+    assert "ok    key: " in project("test", "tap-fullstory").stdout
+    project.run()
+    assert_same_rows(expected_rows(shop.bundles, columns), project.rows())
+    assert [] == project.rows("bundles")
 
 
 def test_each_run_brings_what_is_new(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:
@@ -112,6 +188,7 @@ def test_wrong_key(project: Project, shop: Emulator) -> None:
 
 def test_command_test(project: Project, shop: Emulator) -> None:
     """An account whose first bundle is still to come is no wrong configuration, but `config test` needs a record."""
+    project("config", "test", "tap-fullstory", status=1)
     good = project("test", "tap-fullstory")
     project.write_env(TAP_FULLSTORY_API_KEY="mistyped-key")
     bad = project("test", "tap-fullstory", status=1)
@@ -277,6 +354,38 @@ def test_stopped_by_sigterm(project: Project, shop: Emulator, columns: dict[str,
     assert after["until"] >= state["until"]
     assert_same_rows(expected_rows(bundles, columns), project.rows())
     assert [bundles[2].id] == project.bookmark()["done"]
+
+
+def test_start_date_moved_back(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:
+    """People move it back and wonder why nothing comes: the log has to say so, and there has to be a way."""
+    shop.bundles = bundles = generated(days=3, events=100)
+    project.write_env(TAP_FULLSTORY_START_DATE="2023-11-16")
+    project.run()
+    project.write_env(TAP_FULLSTORY_START_DATE="2020-01-01")
+    downloads = shop.count(GET)
+
+    run = project.run()
+
+    assert (downloads, 100 * downloads) == (shop.count(GET), len(project.rows()))
+    (warning,) = run.lines("warning", "tap-fullstory")
+    assert "start_date" in warning and "2023-11-16" in warning
+    earlier = {"TAP_FULLSTORY_END_DATE": "2023-11-16"}
+    project.run("--state-id-suffix", "earlier", environment=earlier)
+    assert_same_rows(expected_rows(bundles, columns), project.rows())
+
+
+def test_state_elsewhere(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:
+    """In a container the folder `.meltano` is gone after the run, and the next would load everything again."""
+    shop.bundles = generated(days=2, events=50)
+    project.write_env(MELTANO_STATE_BACKEND_URI=f"file://{project.folder}/states")
+
+    project.run()
+    shutil.rmtree(project.folder / ".meltano")
+    project.run()
+
+    assert 2 == shop.count(GET)
+    assert_same_rows(expected_rows(shop.bundles, columns), project.rows())
+    assert [shop.bundles[1].id] == project.bookmark()["done"]
 
 
 def test_runs_with_states_of_their_own(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:

@@ -81,10 +81,10 @@ def test_versions_of_python_are_those_of_the_package() -> None:
     assert classifiers == about()["supported_python_versions"]
 
 
-def test_capabilities_are_those_that_meltano_is_told() -> None:
+@pytest.mark.parametrize("path", ["meltano.yml", "hub/tap-fullstory.yml"])
+def test_capabilities_are_those_that_meltano_is_told(path: str) -> None:
     """Meltano would leave out what the tap can, or ask for what it cannot."""
-    meltano = (ROOT / "meltano.yml").read_text("utf-8")
-    found = re.search(r"^    capabilities:\n((?:    - \S+\n)+)", meltano, re.MULTILINE)
+    found = re.search(r"^ *capabilities:\n(?:#.*\n)?((?: *- \S+\n)+)", (ROOT / path).read_text("utf-8"), re.MULTILINE)
     assert found
 
     assert re.findall(r"- (\S+)", found[1]) == about()["capabilities"]

@@ -31,15 +31,16 @@ COPIED_FROM = sorted(
     for path in chain(
         ROOT.glob("*.md"),
         ROOT.glob("*.yml"),
+        ROOT.glob("hub/*.yml"),
         ROOT.glob("fullstory_emulator/*.md"),
         ROOT.glob("examples/**/*"),
         ROOT.glob("demo/*.py"),
         ROOT.glob("tap_fullstory/**/*.py"),
-        [ROOT / "Makefile"],
+        [ROOT / "Makefile", ROOT / "Dockerfile"],
     )
     if path.is_file()
 )
-TOP_LEVEL = {"tap_fullstory", "fullstory_emulator", "tests", "demo", "soak", "examples", "scripts", ".ci"}
+TOP_LEVEL = {"tap_fullstory", "fullstory_emulator", "tests", "demo", "soak", "examples", "hub", "scripts", ".ci"}
 
 # `pip install`, `pipx run`, `uv tool install`, `meltano add`, … up to the end of the command.
 _INSTALL = re.compile(
@@ -66,7 +67,7 @@ def documents() -> dict[str, str]:
     return made
 
 
-@pytest.mark.parametrize("name", ["README.md", "meltano.yml"])
+@pytest.mark.parametrize("name", ["README.md", "meltano.yml", "hub/tap-fullstory.yml"])
 def test_generated_parts_are_current(name: str, documents: dict[str, str]) -> None:
     """Settings, columns and `--help` stand in the documents as the code has them. If not: scripts/update-docs."""
     assert documents[name] == (ROOT / name).read_text("utf-8")
@@ -149,15 +150,16 @@ def test_sample_config_changes_no_default() -> None:
     assert config.EU_API_URL == config.parse_config({**sample, **eu_key}, {}).api_url
 
 
-def test_meltano_knows_every_setting() -> None:
+@pytest.mark.parametrize("path", ["meltano.yml", "hub/tap-fullstory.yml"])
+def test_meltano_knows_every_setting(path: str) -> None:
     """A setting that the plugin definition lacks cannot be set with Meltano; a secret must not be shown by it."""
-    part = MELTANO.partition("\n    settings:\n")[2].partition("\n  loaders:\n")[0]
-    entries = re.split(r"^ +- name: ", part, flags=re.MULTILINE)[1:]
+    part = (ROOT / path).read_text("utf-8").partition("# begin settings: ")[2].partition("# end settings\n")[0]
+    entries = re.split(r"^ *- ", part, flags=re.MULTILINE)[1:]
 
-    assert [setting.name for setting in config.SETTINGS] == [entry.partition("\n")[0] for entry in entries]
+    assert [setting.name for setting in config.SETTINGS] == re.findall(r"^[ -]*name: (\S+)$", part, re.MULTILINE)
     for setting, entry in zip(config.SETTINGS, entries, strict=True):
         for key in ("label", "kind", "description"):
-            assert re.search(rf"^ +{key}: \S", entry, re.MULTILINE), (setting.name, key)
+            assert re.search(rf"^ *{key}: \S", entry, re.MULTILINE), (setting.name, key)
         assert setting.secret == ("  sensitive: true" in entry), setting.name
 
 
@@ -221,11 +223,14 @@ def test_no_install_by_the_bare_name(path: Path) -> None:
         ("uv tool install tap-fullstory", True),
         ("uvx tap-fullstory --help", True),
         ("meltano add extractor tap-fullstory", True),
+        ("meltano add tap-fullstory", True),
         ("    pip_url: tap-fullstory\n", True),
         ("    pip_url: -e .\n", False),
         ('pip install "git+https://GIT-HOST/OWNER/tap-fullstory.git"', False),
         ("pip install dist/tap_fullstory-3.0.0-py3-none-any.whl", False),
         ("python3 -m venv tap && tap/bin/pip install . && tap/bin/tap-fullstory --help", False),
+        ("meltano add tap-fullstory --from-ref tap-fullstory.yml", False),
+        ('uv tool install -c constraints.txt "git+https://GIT-HOST/OWNER/tap-fullstory.git"', False),
         ("meltano install, then meltano run tap-fullstory target-jsonl", False),
     ],
 )
@@ -234,22 +239,25 @@ def test_bare_name_is_recognised(text: str, bare: bool) -> None:
     assert bare == bool(bare_installs(text))
 
 
-def test_everything_the_readme_names_exists() -> None:
+@pytest.mark.parametrize("name", ["README.md", "RELEASING.md"])
+def test_everything_a_document_names_exists(name: str) -> None:
     """A link or a path that leads nowhere costs the reader more than none."""
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", README) if "://" not in link]
-    spans = [span for span in re.findall(r"`([^`\s]+)`", README) if span.partition("/")[0] in TOP_LEVEL]
-    anchors = {anchor_of(title) for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    text = (ROOT / name).read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    spans = [span for span in re.findall(r"`([^`\s]+)`", text) if span.partition("/")[0] in TOP_LEVEL]
+    anchors = {anchor_of(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
     assert [] == [link for link in links if link.startswith("#") and link[1:] not in anchors]
-    assert [] == [link for link in [*links, *spans] if link[0] != "#" and not (ROOT / link.partition("#")[0]).exists()]
+    assert [] == [path for path in [*links, *spans] if path[0] != "#" and not any(ROOT.glob(path.partition("#")[0]))]
 
 
-def test_readme_names_only_make_targets_that_exist() -> None:
+@pytest.mark.parametrize("name", ["README.md", "RELEASING.md"])
+def test_documents_name_only_make_targets_that_exist(name: str) -> None:
     """The first two commands that a reader tries are from the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", README))
+    named = set(re.findall(r"(?:`|\$ )make\s([a-z-]+)", (ROOT / name).read_text("utf-8")))
 
-    assert {"demo", "test"} <= named
+    assert {"demo"} <= named
     assert set() == named - targets
 
 
@@ -296,6 +304,10 @@ def bare_installs(text: str) -> list[str]:
     found = [f"pip_url: {name}" for name in re.findall(r"pip_url: *(\S+)", text) if _BARE_NAME.fullmatch(name)]
     for match in _INSTALL.finditer(text):
         arguments = [word.strip("'\"(),.:") for word in match[1].split()]
+        if (
+            "--from-ref" in arguments
+        ):  # then the name is only what it is to be called; where it comes from is in the file
+            continue
         found += [match[0] for word in arguments if _BARE_NAME.fullmatch(word)]
     return found
 
