@@ -14,7 +14,9 @@ from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.sources.data_export import DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
 from tap_fullstory.spool import Spool
+from tap_fullstory.state import EventsBookmark
 
 PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
 DAY = 86400  # seconds
@@ -44,30 +46,35 @@ class Checks:
     """All that can be known before a run.
 
     Args:
-        start: Unix seconds from which on events are wanted.
+        begin: where a run would go on.
         now: Unix seconds.
     """
 
-    def __init__(self, config: Config, client: Client, start: int, now: int) -> None:
+    def __init__(self, config: Config, client: Client, begin: EventsBookmark, now: int) -> None:
         self._config = config
         self._client = client
-        self._start = start
+        self._begin = begin
+        self._start = begin.until // SECOND
         self._now = now
 
     def results(self) -> Iterator[Result]:
         """Yield what comes of each check; what depends on one that failed is not tried."""
         yield self._result("spool folder", self._spool)
         yield self._result("key", self._key)
-        listing = self._result("export", self._newest)
-        yield listing
-        if not listing.error:
-            yield self._result("first load", self._first_load)
+        with_bundles = self._config.events_source == "data_export"
+        export = self._result("export", self._newest if with_bundles else self._segment)
+        yield export
+        if not export.error:
+            yield self._result("first load", self._first_load if with_bundles else self._windows)
 
     def _result(self, name: str, check: Callable[[], str]) -> Result:
         try:
             return Result(name, check())
         except TapError as error:
             return Result(name, str(error), error)
+
+    def _exports(self) -> SegmentExport:
+        return SegmentExport(self._client, self._spool_folder(), self._config, None)
 
     def _source(self) -> DataExport:
         return DataExport(self._client, self._spool_folder(), self._config.export_url, self._config.checkpoint_records)
@@ -116,6 +123,23 @@ class Checks:
         return (
             f"{count} bundle{'s' if count != 1 else ''} since {since}{'' if exactly else ', or so'}; at Fullstory's "
             f"{DOWNLOADS} downloads a minute this takes at least {duration(least)}."
+        )
+
+    def _segment(self) -> str:
+        """API: https://developer.fullstory.com/server/v1/segments/list-segments/ (built-in ones need not be listed)."""
+        names = dict(self._exports().segments())
+        wanted = self._config.segment_id
+        if wanted != ANY_SEGMENT and wanted not in names:
+            raise no_segment(wanted, names)
+        name = f" ({names[wanted]})" if wanted in names else ""
+        return f'{self._config.api_url} lists segments; events come from "{wanted}"{name}.'
+
+    def _windows(self) -> str:
+        count = len(self._exports().starts(self._begin, self._config.end_date, None))
+        length = duration(self._config.export_window_hours * 3600)
+        return (
+            f"{count} window{'s' if count != 1 else ''} of {length} since {to_text(self._begin.until)}; Fullstory "
+            "makes an export of each, in its own time."
         )
 
 

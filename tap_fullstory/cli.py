@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -17,9 +17,12 @@ from tap_fullstory import __version__, logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
 
 if TYPE_CHECKING:
+    from tap_fullstory.client import Client
     from tap_fullstory.config import Config
     from tap_fullstory.progress import Progress
     from tap_fullstory.report import Report
+    from tap_fullstory.sources import Source
+    from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Selection, Stream
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
@@ -122,7 +125,7 @@ def _test(args: argparse.Namespace) -> None:
     _print(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
     client = Client(replace(parsed, retry_timeout=min(parsed.retry_timeout, PATIENCE)), Report(), Metrics())
     first: TapError | None = None
-    for result in Checks(parsed, client, at.until // SECOND, now // SECOND).results():
+    for result in Checks(parsed, client, at, now // SECOND).results():
         _print(logs.FORMATTER.hidden(str(result)))
         first = first or result.error
     if first:
@@ -161,7 +164,6 @@ def _sync(args: argparse.Namespace) -> None:
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.report import Report
     from tap_fullstory.signals import Stop
-    from tap_fullstory.sources.data_export import DataExport
     from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Run
     from tap_fullstory.sync import sync
@@ -175,8 +177,8 @@ def _sync(args: argparse.Namespace) -> None:
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, metrics)
-    source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
     selections = {stream.name: selection for stream, selection in selected}
+    source = _source(parsed, client, spool, selections)
     progress = _progress(report)
     logs.keep_below(progress)
     lent = Run(parsed, source, report, metrics, stop, time.time_ns(), selections, client.now, progress)
@@ -191,6 +193,19 @@ def _sync(args: argparse.Namespace) -> None:
         for line in report.change_lines():
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())
+
+
+def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection]) -> Source:
+    """Return where events come from; only what it needs is imported."""
+    if parsed.events_source == "data_export":
+        from tap_fullstory.sources.data_export import DataExport
+
+        return DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
+    from tap_fullstory.sources.segment_export import SegmentExport, members
+    from tap_fullstory.streams.events import NAME
+
+    columns = selections[NAME].columns if NAME in selections else None
+    return SegmentExport(client, spool, parsed, members(columns))
 
 
 def _progress(report: Report) -> Progress | None:

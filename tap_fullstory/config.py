@@ -25,6 +25,9 @@ EU_KEY_PREFIX = "eu1."  # API: https://developer.fullstory.com/server/v1/getting
 EXPORT_URL = "https://export.fullstory.com"
 USER_AGENT = f"tap-fullstory/{__version__}"
 
+EVENTS_SOURCES = ("data_export", "segment_export")
+HOURS_A_DAY = 24
+SHORTEST_WINDOW = 0.25  # hours
 LONGEST_LOOK_BACK = 1_000_000.0  # hours, more than a century
 LONGEST_SILENCE = 2_000_000.0  # seconds; the system counts them in milliseconds of 31 bits
 SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
@@ -49,6 +52,10 @@ class Config:
     api_url: str = API_URL
     export_url: str = EXPORT_URL
     events_source: str = "data_export"
+    segment_id: str = "everyone"
+    export_window_hours: float = 1.0
+    export_delay_hours: float = 24.0
+    export_timeout: float = 14_400.0  # seconds that one export may take
     event_key: bool = False
     gap_check_hours: float = 72.0
     reread_hours: float = 0.0
@@ -150,9 +157,16 @@ def _hours(value: Any) -> float:
 
 
 def _source(value: Any) -> str:
-    if value == "data_export":
-        return "data_export"
-    raise _Wrong('"data_export"')
+    if value in EVENTS_SOURCES:
+        return str(value)
+    raise _Wrong(" or ".join(f'"{one}"' for one in EVENTS_SOURCES))
+
+
+def _window(value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and SHORTEST_WINDOW <= value <= HOURS_A_DAY and (HOURS_A_DAY / value).is_integer():
+        return float(value)
+    raise _Wrong("a number of hours that divides a day, from 0.25 to 24, such as 0.5, 1, 6 or 24")
 
 
 def _url(value: Any) -> str:
@@ -242,7 +256,43 @@ SETTINGS: tuple[Setting, ...] = (
         text=True,
     ),
     Setting("export_url", "URL", _url, f"`{EXPORT_URL}`", "Host of `/api/v1/export/…`.", text=True),
-    Setting("events_source", "string", _source, "`data_export`", "Where events come from.", text=True),
+    Setting(
+        "events_source",
+        "string",
+        _source,
+        "`data_export`",
+        "Where events come from: `data_export` (bundles) or `segment_export`.",
+        text=True,
+    ),
+    Setting(
+        "segment_id",
+        "string",
+        _text,
+        "`everyone`",
+        "With `segment_export`: the segment whose events are exported.",
+        text=True,
+    ),
+    Setting(
+        "export_window_hours",
+        "hours",
+        _window,
+        "`1`",
+        "With `segment_export`: how much time one export covers; divides a day.",
+    ),
+    Setting(
+        "export_delay_hours",
+        "hours",
+        _hours,
+        "`24`",
+        "With `segment_export`: nothing that is newer is exported, since values settle for a day.",
+    ),
+    Setting(
+        "export_timeout",
+        "seconds",
+        _seconds(zero=False),
+        "`14400`",
+        "With `segment_export`: longest time that one export may take.",
+    ),
     Setting(
         "event_key",
         "boolean",

@@ -66,6 +66,8 @@ class Extraction:
         """Yield records and checkpoints."""
         config = self._config
         self._at = self._at.since_stop(self._recent)
+        source = self._run.source
+        listed = source.bundles(self._begun, config.end_date, self._recent)
         if self._at.until > self._run.now:
             until = to_text(self._at.until)
             LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", until)
@@ -74,10 +76,17 @@ class Extraction:
         if self._at.gaps:
             LOGGER.warning("No bundle was listed so far for %s; looking for them again.", _named(self._at.gaps))
         at_end = False
-        listed = self._run.source.bundles(self._begun, config.end_date, self._recent)
-        wanted = pieces(listed, self._begun, config.end_date, self._recent)
+        # without twins all that stops at `until` is written, whatever the other source calls it
+        begun = self._begun if source.has_twins else replace(self._begun, done=())
+        wanted = pieces(listed, begun, config.end_date, self._recent)
         with ExitStack() as files:  # they go when a state without their bundles has been written, not before
-            for piece, file in ahead(self._fetch, wanted, config.prefetch, self._run.idle):
+            for item in ahead(self._fetch, wanted, config.prefetch):
+                if item is None:
+                    if self._run.source.exports != self._at.exports:  # what was paid for is not lost with us
+                        yield self._checkpoint()
+                    self._run.idle()
+                    continue
+                piece, file = item
                 self._forget_what_is_lost(piece)
                 if file:
                     files.enter_context(file)
@@ -91,6 +100,7 @@ class Extraction:
             yield self._checkpoint()
 
     def _checkpoint(self, *, due: bool = True) -> Checkpoint:
+        self._at = replace(self._at, exports=self._run.source.exports)
         self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
         return Checkpoint(self._at.to_json(), due, self._also)
 
@@ -131,6 +141,7 @@ class Extraction:
         if piece.finished:
             for bundle in piece.finished:
                 self._at = self._at.after(bundle)
+                self._run.source.release(bundle)
             self._waiting.clear()
             yield self._checkpoint()
 
@@ -146,6 +157,7 @@ class Extraction:
             if self._is_recent(piece.bundle):
                 content = self._content(piece.bundle, file, piece.counted or ALL)
                 self._at = self._at.holds(piece.bundle, content)
+            self._run.source.release(piece.bundle)
             if free:  # `until` moves to end_date when all bundles that are cut there are written
                 yield self._checkpoint()
 
@@ -165,6 +177,7 @@ class Extraction:
         if piece.filled:
             self._at = self._at.filled(self._waiting, piece.filled)
             self._waiting.clear()
+            self._run.source.release(piece.bundle)
             yield self._checkpoint()
 
     def _again(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
@@ -174,6 +187,7 @@ class Extraction:
         bundle, report = piece.bundle, self._run.report
         before = (self._at.contents or {}).get(bundle.id)
         now = self._content(bundle, file, since(bundle, self._at.since))
+        self._run.source.release(bundle)
         report.read_again += 1
         if now == before:
             return

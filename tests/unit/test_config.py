@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,11 @@ def test_right_values_are_taken(name: str, value: Any, parsed: Any) -> None:
             ],
         ),
         ("api_url", ["http://10.0.0.1", "http://localhost.example.com", "http://128.0.0.1"]),
-        ("events_source", ["segment_export", "", 5]),
+        ("events_source", ["export", "", 5, ["data_export"]]),
+        ("segment_id", ["", " ", "a\nb", 5, ["everyone"]]),
+        ("export_window_hours", [0, 0.2, 5, 7, 25, 48, -1, "1", True, math.nan]),
+        ("export_delay_hours", [-1, "24", True, 1e9, math.nan]),
+        ("export_timeout", [0, -1, "60", True, 1e10]),
         ("event_key", ["true", 1, 0, "", []]),
         ("skip_bundles", [5, "5", ["a"], [1.5], [True], {}, ["-5"]]),
         ("checkpoint_records", [0, -1, 1.5, "10", True]),
