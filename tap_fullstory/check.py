@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tap_fullstory.bundles import Bundle
-from tap_fullstory.client import Client, RateLimit, duration
+from tap_fullstory.client import ME, Client, RateLimit, duration
 from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
@@ -21,7 +21,6 @@ from tap_fullstory.state import EventsBookmark
 PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
 DAY = 86400  # seconds
 LOOK_BACK = (4, 40, 400)  # days, one after the other, until there is a bundle
-ME = "/me"
 # API: https://developer.fullstory.com/server/v1/authentication/permissions/ (exports need Architect or more)
 MAY_EXPORT = ("ARCHITECT", "ADMIN")
 

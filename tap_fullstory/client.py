@@ -57,6 +57,7 @@ PART_SIZE = 256 * 1024  # bytes
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes of a JSON answer, unpacked; twenty bundles are two thousand
 SMALL = 2048  # bytes of an answer that is read only for its message
 
+ME = "/me"
 OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
@@ -214,6 +215,7 @@ class Client:
         *,
         limit: RateLimit,
         hints: Mapping[int, str] | None = None,
+        once: bool = False,
         **params: Any,
     ) -> T:
         """Return what *parse* makes of the JSON document at *url*.
@@ -221,12 +223,13 @@ class Client:
         Args:
             parse: checks the document; may raise `ResponseError`.
             hints: a further sentence for the errors of these HTTP statuses.
+            once: try only once, and not at all while *limit* is closed.
 
         Raises:
             AuthError, RequestError: at once.
             RateLimitError, TransientError, ResponseError: after the last attempt.
         """
-        return self._json(_Asked("GET", url, params), parse, limit, hints)
+        return self._json(_Asked("GET", url, params), parse, limit, hints, once=once)
 
     def post_json(
         self,
@@ -241,9 +244,6 @@ class Client:
         """Send *body* as JSON and return what *parse* makes of the answer; see `get_json`.
 
         What is asked for may be done twice, when an answer is lost on its way.
-
-        Args:
-            once: try only once, and not at all while *limit* is closed.
         """
         return self._json(_Asked("POST", url, body=body), parse, limit, hints, once=once)
 
