@@ -20,6 +20,10 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": ["boolean", "null"]},
     "hours": {"type": ["number", "null"], "minimum": 0},
     "integer": {"type": ["integer", "null"], "minimum": 0},
+    "list of names or objects": {
+        "type": ["array", "null"],
+        "items": {"type": ["string", "object"], "minLength": 1, "required": ["name"]},
+    },
     "list of bundle ids": {"type": ["array", "null"], "items": {"type": "integer"}},
     "object of strings": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
     "path": {"type": ["string", "null"]},
@@ -71,7 +75,7 @@ def _defaults() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in fields(Config):
         value = one.default_factory() if one.default_factory is not MISSING else one.default
-        if isinstance(value, frozenset):
+        if isinstance(value, (frozenset, tuple)):
             value = sorted(value)
         if isinstance(value, (bool, int, float, str, list, dict)) and one.name != "api_url":
             found[one.name] = value

@@ -99,11 +99,16 @@ def _about(args: argparse.Namespace) -> None:
 def _discover(args: argparse.Namespace) -> None:
     from tap_fullstory import config
     from tap_fullstory.catalog import discover
+
+    parsed = config.parse_columns(config.read_settings(args.config or (), os.environ))
+    _print(json.dumps(discover(_streams(parsed)), ensure_ascii=False, indent=2))
+
+
+def _streams(parsed: Config) -> list[Stream]:
+    """Return all streams that the tap has with these settings."""
     from tap_fullstory.streams import bundles, events
 
-    settings = config.read_settings(args.config or (), os.environ)
-    event_key = settings.get("event_key") is not None and config.parse_setting("event_key", settings["event_key"])
-    _print(json.dumps(discover([events.stream(event_key=event_key), bundles.stream()]), ensure_ascii=False, indent=2))
+    return [events.stream(event_key=parsed.event_key, custom=parsed.custom_columns), bundles.stream()]
 
 
 def _test(args: argparse.Namespace) -> None:
@@ -137,7 +142,6 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     from tap_fullstory import config
     from tap_fullstory.catalog import read_catalog, select
     from tap_fullstory.state import read_bookmarks
-    from tap_fullstory.streams import bundles, events
 
     if not args.config:
         _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
@@ -146,8 +150,7 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
     parsed = config.parse_config(settings, os.environ)
-    streams = [events.stream(event_key=parsed.event_key), bundles.stream()]
-    selected = select(streams, read_catalog(args.catalog) if args.catalog is not None else None)
+    selected = select(_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     for _, selection in selected:
         for line in selection.warnings:
@@ -205,7 +208,7 @@ def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[st
     from tap_fullstory.streams.events import NAME
 
     columns = selections[NAME].columns if NAME in selections else None
-    return SegmentExport(client, spool, parsed, members(columns))
+    return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns))
 
 
 def _progress(report: Report) -> Progress | None:

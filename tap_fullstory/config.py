@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tap_fullstory import __version__
+from tap_fullstory.dictionary import FIELD_OF, LONGEST_COLUMN, Field, column_name, columns, custom_field
 from tap_fullstory.errors import ConfigError
 from tap_fullstory.moments import parse_moment
 
@@ -36,6 +37,12 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa1-\xff])?|")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _KEY = re.compile(r"[\x21-\x7e]+")
+_UNSAFE = re.compile("[\0\ud800-\udfff]")  # no name in a record holds them
+
+# The settings that decide which columns there are.
+OF_COLUMNS = ("event_key", "custom_columns")
+# What `--suggest-columns` adds to an entry of "custom_columns", for people.
+SUGGESTED = ("type", "events", "example")
 
 
 class _Wrong(Exception):
@@ -57,6 +64,7 @@ class Config:
     export_delay_hours: float = 24.0
     export_timeout: float = 14_400.0  # seconds that one export may take
     event_key: bool = False
+    custom_columns: tuple[Field, ...] = ()
     gap_check_hours: float = 72.0
     reread_hours: float = 0.0
     skip_bundles: frozenset[int] = frozenset()
@@ -215,6 +223,45 @@ def _bundle_ids(value: Any) -> frozenset[int]:
     return frozenset(ids)
 
 
+def _custom_columns(value: Any) -> tuple[Field, ...]:
+    if not isinstance(value, list):
+        raise _Wrong("a list of names of custom variables")
+    fields = tuple(map(_custom_column, value))
+    documented = {name for one in columns(event_key=True) for name in (one.name, *one.source_names)}
+    taken = {name.lower(): f'the documented "{name}"' for name in documented}
+    variables: set[str] = set()
+    for one in fields:
+        (name,) = one.source_names
+        if name in variables:
+            raise _Wrong(f"each custom variable once, but {_shown(name)} is there twice")
+        variables.add(name)
+        own = f"{_shown(one.name)} (of {_shown(name)})"
+        other = taken.setdefault(one.name.lower(), own)
+        if other is not own:
+            raise _Wrong(f"columns that differ in more than their case, but {own} and {other} do not")
+        if name in FIELD_OF:
+            raise _Wrong(f"custom variables, but {_shown(name)} is documented and has its column")
+    return fields
+
+
+def _custom_column(value: Any) -> Field:
+    entry = {"name": value} if isinstance(value, str) else value
+    expected = 'names of custom variables, or objects such as {"name": "user_plan_str", "column": "plan"}'
+    if not isinstance(entry, dict) or not entry.keys() <= {"name", "column", *SUGGESTED}:
+        raise _Wrong(expected)
+    name, column = entry.get("name"), entry.get("column")
+    if not isinstance(name, str) or not name or _UNSAFE.search(name):
+        raise _Wrong(expected)
+    if column is None:
+        return custom_field(name, column_name(name))
+    if not isinstance(column, str) or not column or column != column_name(column):
+        raise _Wrong(
+            "as a column a name without dots, quotes, backslashes and control characters, of "
+            f"{LONGEST_COLUMN} bytes at most, but found {_shown(column)}"
+        )
+    return custom_field(name, column)
+
+
 def _folder(value: Any) -> Path:
     if isinstance(value, str) and value and "\0" not in value:
         return Path(value)
@@ -299,6 +346,14 @@ SETTINGS: tuple[Setting, ...] = (
         _boolean,
         "`false`",
         "Adds the column `event_id` and makes it the key, so that a target that upserts has each event once.",
+    ),
+    Setting(
+        "custom_columns",
+        "list of names or objects",
+        _custom_columns,
+        "`[]`",
+        'Custom variables that get a column of their own, such as `user_plan_str`, or `{"name": "user_plan_str", '
+        '"column": "plan"}`.',
     ),
     Setting(
         "gap_check_hours",
@@ -409,6 +464,16 @@ def parse_config(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Con
             '"reread_hours" needs "event_key": true: without a key, what is read again would be there twice.'
         )
     return config
+
+
+def parse_columns(settings: Mapping[str, Any]) -> Config:
+    """Return the settings that decide which columns there are, checked, and all others as if not set.
+
+    Raises:
+        ConfigError: one of them is not what is expected.
+    """
+    values = {name: parse_setting(name, settings[name]) for name in OF_COLUMNS if settings.get(name) is not None}
+    return Config(api_key="", **values)
 
 
 def parse_setting(name: str, value: Any) -> Any:

@@ -29,10 +29,10 @@ from tap_fullstory.dictionary import (
     BUNDLE_ID,
     CUSTOM_VARS,
     EVENT_ID,
-    FIELDS,
     MAX_INTEGER,
     MIN_INTEGER,
     REPLICATION_KEY,
+    Field,
     Kind,
 )
 from tap_fullstory.identity import MEMBERS, event_id
@@ -40,12 +40,11 @@ from tap_fullstory.layout import (
     BEFORE_REST,
     BY_NAME,
     EXTRAS_MARK,
-    FIELD_OF,
-    NEWER,
     REST_MARK,
     SIMPLE,
     TYPES,
     Layout,
+    Place,
     is_custom,
 )
 from tap_fullstory.moments import are_utc, to_utc
@@ -145,6 +144,9 @@ class EventReader:
         return Records(sum(run.count for run in runs), lines, chunk.events, time_extracted)
 
     def _read(self, array: bytes) -> Iterator[_Run]:
+        if self._layout.convert is None:
+            yield from map(self._exact, split_events(array))
+            return
         if _has_nul(array):
             for odd, group in groupby(split_events(array), _has_nul):
                 raws = list(group)
@@ -189,6 +191,8 @@ class EventReader:
         if self._layout.event_id:
             for event in events:
                 event.event_id = event_id({**_set(event, shape.identifying), **_identifying(event)})
+        if not _complete(events, shape.watched_late):
+            return None
         bundle_id = self._bundle_id if shape.whole else self._marked
         for event in events:
             event._bundle_id = bundle_id
@@ -227,6 +231,7 @@ class EventReader:
     def _any(self, array: bytes) -> _Run | None:
         layout, known = self._layout, self._layout.known.__contains__
         extras: list[dict[str, Any]] = []
+        assert layout.convert
         try:
             members = _decode_dicts(array)
             identities = msgspec.convert(members, list[_IDENTITY]) if layout.event_id else ()
@@ -238,15 +243,18 @@ class EventReader:
         if self._holds is not None:
             wanted = [self._holds(event.EventStart) for event in events]
             events, members, identities = (list(compress(all_, wanted)) for all_ in (events, members, identities))
-        layout.learn(members)
         for one in members:
             unknown = list(filterfalse(known, one))
             unknown.sort()
             extras.append({name: one[name] for name in unknown})
         if layout.event_id:
-            for event, identity, extra in zip(events, identities, extras, strict=True):
+            for event, identity, extra, one in zip(events, identities, extras, members, strict=True):
                 identity.EventStart = event.EventStart
-                event.event_id = event_id({**extra, **_identifying(identity)})
+                own = {name: one[name] for name in layout.identifying if name in one}
+                event.event_id = event_id({**extra, **own, **_identifying(identity)})
+        if not _complete(events, layout.watched_late):
+            return None
+        layout.learn(members)
         if layout.bundle_id:
             for event in events:
                 event._bundle_id = self._bundle_id
@@ -265,13 +273,13 @@ class EventReader:
             changes.append((change, name))
 
         members = parse_event(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
-        values, extras, moved = _to_columns(members, layout.known, note, note if layout.custom_vars else _uncounted)
+        values, extras, moved = _to_columns(members, layout, note, note if layout.custom_vars else _uncounted)
         if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
             return _Run(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
         record: dict[str, Any] = {}
         if layout.event_id:
-            record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members)})
+            record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members, layout)})
         record |= {field.name: values[field.name] for field in layout.fields if field.name in values}
         if layout.bundle_id:
             record[BUNDLE_ID] = self._bundle_id
@@ -285,10 +293,10 @@ class EventReader:
         return _Run(1, encode_lines([record]))
 
     def _is_column(self, name: str) -> bool:
-        return FIELD_OF[name] in self._layout.fields
+        return self._layout.field_of[name] in self._layout.fields
 
     def _changed(self, change: Change, name: str) -> None:
-        field = FIELD_OF.get(name) if name in self._layout.known else None
+        field = self._layout.field_of.get(name) if name in self._layout.known else None
         if field is None or field in self._layout.fields:
             self._report.change(change, (name,))
 
@@ -326,16 +334,19 @@ _IDENTITY: Any = msgspec.defstruct(
 )
 
 
-def _complete(events: list[Any], watched: Sequence[str]) -> bool:
-    """Give columns with several names their value and times their form; False if that needs the exact path."""
-    for name in watched:
+def _complete(events: list[Any], watched: Sequence[Place]) -> bool:
+    """Bring what is watched into its form and its column; False if that needs the exact path."""
+    for place in watched:
+        name = place.member
         values = [value for value in map(attrgetter(name), events) if value is not UNSET]
         if not values:
             continue
-        if name in NEWER:
-            if not _rename(events, name, NEWER[name]):
+        if place.kind is Kind.TIMESTAMP:
+            if not are_utc([text for text in values if text is not None]) and not _normalise(events, name):
                 return False
-        elif not are_utc([text for text in values if text is not None]) and not _normalise(events, name):
+        elif place.kind is Kind.JSON:
+            _write_out(events, name)
+        if place.column != name and not _rename(events, name, place.column):
             return False
     return True
 
@@ -362,6 +373,14 @@ def _normalise(events: list[Any], name: str) -> bool:
                 return False
             setattr(event, name, moment)
     return True
+
+
+def _write_out(events: list[Any], name: str) -> None:
+    """Make JSON text of the values of a column."""
+    for event in events:
+        value = getattr(event, name)
+        if value is not UNSET and value is not None:
+            setattr(event, name, encode(value).decode())
 
 
 def _identifying(event: Any) -> dict[str, Any]:
@@ -409,20 +428,20 @@ def parse_event(data: bytes, broken: Callable[[], None]) -> dict[str, Any]:
 
 def _to_columns(
     members: Mapping[str, Any],
-    known: frozenset[str],
+    layout: Layout,
     changed: Callable[[Change, str], None],
     kept: Callable[[Change, str], None],
 ) -> tuple[dict[str, Any], dict[str, Any], frozenset[str]]:
     """Sort the members of an event.
 
     Args:
-        known: names of members that have a column.
         changed, kept: are told what had to be done to a value of a column, and to one that has none.
 
     Returns:
-        The values of columns by column; everything else by its own name; and which of these are documented fields
-        whose value does not fit.
+        The values of columns by column; everything else by its own name; and which of these have a column that their
+        value does not fit.
     """
+    known = layout.known
     values: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     moved = set()
@@ -431,13 +450,13 @@ def _to_columns(
             if shown != name:
                 kept(Change.REPLACED, shown)
             extras[shown] = _to_json(members[name], shown, kept)
-    for field in FIELDS:
+    for field in layout.all_fields:
         winner: Any = UNSET
         for name in field.source_names:
             if name not in members or name not in known:
                 continue
             value = members[name]
-            fitting, change = _FIT[field.kind](value)
+            fitting, change = _fit(field, value, name, changed)
             if fitting is UNSET or (winner is not UNSET and fitting != winner):
                 extras[name] = _to_json(value, name, kept)
                 moved.add(name)
@@ -451,9 +470,16 @@ def _to_columns(
     return values, extras, frozenset(moved)
 
 
-def _exactly_identifying(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the documented members that identify an event, as their columns hold them; else as CustomVars does."""
-    found = {}
+def _fit(field: Field, value: Any, name: str, changed: Callable[[Change, str], None]) -> tuple[Any, Change | None]:
+    """Return a value as its column holds it (UNSET: it does not fit), and what had to be done for that."""
+    if field.kind is Kind.JSON:
+        return (None if value is None else encode(_to_json(value, name, changed)).decode()), None
+    return _FIT[field.kind](value)
+
+
+def _exactly_identifying(members: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """Return what has a column and identifies an event: documented members as these hold them, else as CustomVars."""
+    found = {name: _to_json(members[name], name, _uncounted) for name in layout.identifying if name in members}
     for name in MEMBERS:
         if name in members:
             value, _ = _FIT[BY_NAME[name].kind](members[name])
@@ -505,12 +531,17 @@ def _fit_timestamp(value: Any) -> tuple[Any, Change | None]:
     return (UNSET if moment is None else moment), None
 
 
-# Each returns the value as the column holds it (UNSET: it does not fit), and what had to be done for that.
+def _fit_boolean(value: Any) -> tuple[Any, Change | None]:
+    return (value if value is None or isinstance(value, bool) else UNSET), None
+
+
+# See `_fit`.
 _FIT: dict[Kind, Callable[[Any], tuple[Any, Change | None]]] = {
     Kind.STRING: _fit_string,
     Kind.INTEGER: _fit_integer,
     Kind.NUMBER: _fit_number,
     Kind.TIMESTAMP: _fit_timestamp,
+    Kind.BOOLEAN: _fit_boolean,
 }
 
 

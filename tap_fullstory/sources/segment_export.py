@@ -29,7 +29,7 @@ from isal import isal_zlib as zlib
 from tap_fullstory.bundles import GZIP_WINDOW, Bundle, check, read_chunks
 from tap_fullstory.client import FORBIDDEN, ME, Client, NotFoundError, RateLimit, duration, growing, is_safe
 from tap_fullstory.config import Config
-from tap_fullstory.dictionary import CUSTOM_VARS, EVENT_ID, REPLICATION_KEY
+from tap_fullstory.dictionary import CUSTOM_VARS, EVENT_ID, FIELD_OF, FIELDS, REPLICATION_KEY, Field
 from tap_fullstory.errors import (
     BundleError,
     ConfigError,
@@ -42,7 +42,6 @@ from tap_fullstory.errors import (
     TransientError,
 )
 from tap_fullstory.identity import CUSTOM_PREFIX, MEMBERS
-from tap_fullstory.layout import BY_NAME
 from tap_fullstory.moments import SECOND, parse_moment, to_text
 from tap_fullstory.sources import fill
 from tap_fullstory.spans import Span
@@ -67,6 +66,7 @@ ANY_SEGMENT = "everyone"  # built in
 KIND = "SEARCH_EXPORT"  # type of these operations
 PENDING, COMPLETED = "PENDING", "COMPLETED"
 GONE = ("FAILED", "CANCELLED", "CANCELED")  # nobody documents what a cancelled one is called
+PREFIXES = ("user_", "evt_", "page_")  # of custom variables that can be asked for by name
 REPORT = "Please report this with the line above."
 ADVICE = (
     'Nothing of it was written. Check "segment_id"; run again later with the last state, or pass over the bundle with '
@@ -428,20 +428,22 @@ class SegmentExport:
             page, token = self._client.get_json(url, _parse_segments, limit=limit, paginationToken=token)
 
 
-def members(columns: Sequence[str] | None) -> list[str] | None:
+def members(columns: Sequence[str] | None, custom: Sequence[Field] = ()) -> list[str] | None:
     """Return the members to export for these columns of `events`, by Segment Export's names; None: all there are.
 
     Unprefixed variables and fields that are new cannot be asked for by name, so `CustomVars` needs all there are.
 
     Args:
         columns: None: the events themselves are not wanted.
+        custom: custom variables that have columns of their own.
     """
     selected = set(columns or ())
-    if CUSTOM_VARS in selected:
+    names = {REPLICATION_KEY, *(one.source_names[0] for one in (*FIELDS, *custom) if one.name in selected)}
+    if CUSTOM_VARS in selected or not all(name in FIELD_OF or name.startswith(PREFIXES) for name in names):
         return None
-    names = {REPLICATION_KEY, *(BY_NAME[one].source_names[0] for one in selected & BY_NAME.keys())}
     if EVENT_ID in selected:
         names |= {*MEMBERS, f"{CUSTOM_PREFIX}*"}
+        names -= {name for name in names if name.startswith(CUSTOM_PREFIX) and not name.endswith("*")}
     return sorted(names)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tap_fullstory import bundle_log, dictionary
+from tap_fullstory.dictionary import Field
 from tap_fullstory.extraction import Extraction
 from tap_fullstory.layout import Layout
 from tap_fullstory.records import Records
@@ -15,12 +16,16 @@ from tap_fullstory.streams import Run, Selection, Stream
 NAME = "events"
 
 
-def stream(*, event_key: bool) -> Stream:
-    """Return the stream; with *event_key* it has a key, else Fullstory gives events no identifier."""
+def stream(*, event_key: bool, custom: Sequence[Field] = ()) -> Stream:
+    """Return the stream; with *event_key* it has a key, else Fullstory gives events no identifier.
+
+    Args:
+        custom: custom variables that have columns of their own.
+    """
     key = (dictionary.EVENT_ID,) if event_key else ()
     return Stream(
         name=NAME,
-        schema=dictionary.schema(event_key=event_key),
+        schema=dictionary.schema(event_key=event_key, custom=custom),
         key_properties=key,
         replication_method="INCREMENTAL",
         replication_key=dictionary.REPLICATION_KEY,
@@ -33,5 +38,5 @@ def stream(*, event_key: bool) -> Stream:
 
 def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
     """Yield the events after *bookmark* (as the state holds it), and a Checkpoint wherever a later run may resume."""
-    layout = Layout(selection.columns, selection.unknown)
+    layout = Layout(selection.columns, selection.unknown, run.config.custom_columns)
     yield from Extraction(run, bookmark, layout, run.selections.get(bundle_log.NAME)).items()

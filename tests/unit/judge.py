@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -47,6 +47,9 @@ IDENTIFYING = (
 )
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 class DoesNotFit(Exception):
     """The column cannot hold the value without loss."""
 
@@ -78,19 +81,22 @@ def records(
     *,
     columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
     unknown: Collection[str] = (),
+    own: Mapping[str, str] = NOTHING,
     start: str | None = None,
     stop: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the records of a bundle, `CustomVars` as the object that its text stands for.
+    """Return the records of a bundle, `CustomVars` and other JSON texts as what they stand for.
 
     Args:
         columns: what is emitted.
         unknown: columns that the catalog does not know.
+        own: the columns of custom variables that have one of their own.
         start, stop: times between which an event must lie, RFC 3339 in UTC; stop is exclusive.
     """
     wanted = []
+    own = {name: column for name, column in own.items() if column not in unknown}
     for event in read_events(bundle):
-        values, others, misfits = sort_out(event)
+        values, others, misfits = sort_out(event, own)
         moment = values.get("EventStart")
         if moment is not None:
             if start is not None and instant(moment) < instant(start):
@@ -99,13 +105,13 @@ def records(
                 continue
         record = {name: value for name, value in values.items() if name in columns}
         custom = dict(others)
-        for name in unknown:
+        for name in COLUMNS.intersection(unknown):
             # Nothing that the catalog does not know is converted: it is kept as it came.
             for source in (NEWER_AGENT, AGENT) if name == AGENT else (name,):
                 if source in event:
                     custom[source] = plain(event[source])
         for name, value in misfits.items():
-            if (AGENT if name == NEWER_AGENT else name) in columns:
+            if column_of(name, own) in columns:
                 custom[name] = value
         if custom and "CustomVars" in columns:
             record["CustomVars"] = custom
@@ -122,6 +128,7 @@ def changes(
     *,
     columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
     unknown: Collection[str] = (),
+    own: Mapping[str, str] = NOTHING,
 ) -> dict[str, dict[str, int]]:
     """Return how often what has to be reported of a bundle, by kind and name; the variables of a customer as "CUSTOM".
 
@@ -138,12 +145,12 @@ def changes(
         if raw.decode("utf-8", "ignore").encode() != raw:
             count("REPLACED", "(broken UTF-8)", 1)
         (event,) = read_events(b"[%b]" % raw)
-        _, _, misfits = sort_out(event)
+        _, _, misfits = sort_out(event, {name: column for name, column in own.items() if column not in unknown})
         names = distinct(event)
         kept = {}
         for name, value in event.items():
-            column = AGENT if name == NEWER_AGENT else name
-            if column not in COLUMNS:
+            column = column_of(name, own)
+            if name not in (*COLUMNS, NEWER_AGENT, *own):
                 kept[names[name]] = "CUSTOM" if is_custom(names[name]) else "NEW_FIELD"
             elif column in unknown:
                 kept[name] = "NOT_IN_CATALOG"
@@ -152,8 +159,10 @@ def changes(
             elif name in misfits:
                 kept[name] = "MOVED"
             elif name != AGENT or NEWER_AGENT not in event or NEWER_AGENT in misfits:
-                count("CONVERTED", name, is_converted(column, value))
+                count("CONVERTED", name, is_converted(name, value))
                 count("REPLACED", name, len(unsafe(value)))
+                if kind_of(name) == "json":
+                    count("AS_TEXT", name, len(endless(value)))
             if names[name] in kept and "CustomVars" in columns:
                 count("REPLACED", names[name], len(unsafe({name: value})))
                 count("AS_TEXT", names[name], len(endless(value)))
@@ -185,11 +194,11 @@ def is_custom(name: str) -> bool:
     return name.startswith(("user_", "evt_", "page_")) or name.endswith(endings)
 
 
-def is_converted(column: str, value: Any) -> bool:
+def is_converted(name: str, value: Any) -> bool:
     """Return whether a value that fits its column had to be converted."""
-    if column in TEXTS:
+    if kind_of(name) == "text":
         return isinstance(value, Written)
-    if column in INTEGERS and value is not None:
+    if kind_of(name) == "integer" and value is not None:
         return not isinstance(value, Written) or re.fullmatch("-?[0-9]+", value.text) is None
     return False
 
@@ -212,7 +221,33 @@ def endless(value: Any) -> list[str]:
     return [text for one in value for text in endless(one)] if isinstance(value, list) else []
 
 
-def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def column_of(name: str, own: Mapping[str, str]) -> str:
+    """Return what the column of a member is called, if it has one."""
+    return AGENT if name == NEWER_AGENT else own.get(name, name)
+
+
+def kind_of(name: str) -> str:
+    """Return the type of the column that a member has, or would have."""
+    if name == NEWER_AGENT or name in TEXTS:
+        return "text"
+    if name in INTEGERS:
+        return "integer"
+    if name in NUMBERS:
+        return "number"
+    if name in TIMES:
+        return "time"
+    endings = {"_int": "integer", "_real": "number", "_bool": "boolean", "_date": "time"}
+    for ending in ("_str", *endings):
+        if name.endswith(ending + "s"):
+            return "json"
+        if name.endswith(ending):
+            return endings.get(ending, "text")
+    return "text"
+
+
+def sort_out(
+    event: dict[str, Any], own: Mapping[str, str] = NOTHING
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the values of columns, what is no column, and what does not fit its column."""
     values: dict[str, Any] = {}
     others: dict[str, Any] = {}
@@ -221,11 +256,11 @@ def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dic
     for name, value in event.items():
         if name in (NEWER_AGENT, AGENT):
             continue
-        if name not in COLUMNS:
+        if name not in COLUMNS and name not in own:
             others[names[name]] = plain(value)
             continue
         try:
-            values[name] = fit(name, value)
+            values[column_of(name, own)] = fit(name, value)
         except DoesNotFit:
             misfits[name] = plain(value)
     for name in (NEWER_AGENT, AGENT):  # the newer name first: it wins
@@ -243,26 +278,29 @@ def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dic
     return values, others, misfits
 
 
-def fit(column: str, value: Any) -> Any:
-    """Return *value* as the column holds it."""
-    if value is None:
-        return None
-    if column in TEXTS:
+def fit(name: str, value: Any) -> Any:
+    """Return *value* as the column of the member holds it, JSON text as what it stands for."""
+    kind = kind_of(name)
+    if value is None or (kind == "boolean" and isinstance(value, bool)):
+        return value
+    if kind == "json":
+        return plain(value)
+    if kind == "text":
         if isinstance(value, Written):
             return value.text
         if isinstance(value, str):
             return safe(value)
-    elif column in INTEGERS:
+    elif kind == "integer":
         if isinstance(value, Written):
             return whole(value.text)
         if isinstance(value, str) and re.fullmatch("0|-?[1-9][0-9]*", value):
             return whole(value)
-    elif column in NUMBERS:
+    elif kind == "number":
         if isinstance(value, Written):
             found = number(value.text)
             if not isinstance(found, str):
                 return found
-    elif isinstance(value, str):
+    elif kind == "time" and isinstance(value, str):
         return utc(value)
     raise DoesNotFit
 

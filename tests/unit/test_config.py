@@ -14,12 +14,14 @@ from tap_fullstory.config import (
     SETTINGS,
     Config,
     is_loopback,
+    parse_columns,
     parse_config,
     parse_setting,
     read_settings,
     secrets,
     unknown_settings,
 )
+from tap_fullstory.dictionary import custom_field
 from tap_fullstory.errors import ConfigError
 from tap_fullstory.moments import parse_moment
 
@@ -87,6 +89,16 @@ def test_european_keys_ask_the_european_host(settings: dict[str, Any], url: str)
         ("request_timeout", 0.5, 0.5),
         ("retry_timeout", 0, 0),
         ("prefetch", 0, 0),
+        ("custom_columns", [], ()),
+        ("custom_columns", ["evt_a.b_int"], (custom_field("evt_a.b_int", "evt_a_b_int"),)),
+        (
+            "custom_columns",
+            [
+                {"name": "evt_a_str", "column": "a", "type": "string", "events": 5, "example": "xxx"},
+                {"name": "UserId ", "column": None},
+            ],
+            (custom_field("evt_a_str", "a"), custom_field("UserId ", "UserId ")),
+        ),
         ("http_headers", {"X-Trace": "a b", "x": ""}, {"X-Trace": "a b", "x": ""}),
         ("api_key", "bmExLmFiYw==", "bmExLmFiYw=="),
     ],
@@ -125,6 +137,12 @@ def test_right_values_are_taken(name: str, value: Any, parsed: Any) -> None:
         ("export_timeout", [0, -1, "60", True, 1e10]),
         ("event_key", ["true", 1, 0, "", []]),
         ("skip_bundles", [5, "5", ["a"], [1.5], [True], {}, ["-5"]]),
+        ("custom_columns", [5, "a", {}, [5], [""], [None], [[]], ["a\0"], ["\ud800"], [{}], [{"name": 5}]]),
+        ("custom_columns", [[{"name": "a", "colunm": "b"}], [{"column": "b"}], [{"name": ""}]]),
+        (
+            "custom_columns",
+            [[{"name": "a", "column": one}] for one in ("", "a.b", 'a"', "a\\", "a\n", "a\0", "é" * 32, 5, "\ud800")],
+        ),
         ("checkpoint_records", [0, -1, 1.5, "10", True]),
         ("user_agent", ["", "a\r\nb", 5]),
         (
@@ -148,6 +166,39 @@ def test_wrong_values_are_refused_with_their_name(name: str, values: list[Any]) 
         if name not in ("api_key", "http_headers"):
             assert json.dumps(value, ensure_ascii=False)[:20].replace("user:pass@", "***@")[:12] in text
             assert "pass" not in text
+
+
+@pytest.mark.parametrize(
+    "value, named",
+    [
+        (["evt_a_b", "evt_a.b"], ["evt_a_b", "evt_a.b"]),
+        (["evt_a_str", "EVT_A_STR"], ["evt_a_str", "EVT_A_STR"]),
+        ([{"name": "a", "column": "Plan"}, "plan"], ["Plan", "plan"]),
+        (["pageurl"], ["pageurl", "PageUrl"]),
+        (["PageUrl"], ["PageUrl", "PageUrl"]),
+        ([{"name": "a", "column": "pageuseragent"}], ["pageuseragent", "PageUserAgent"]),
+        ([{"name": "a", "column": "CUSTOMVARS"}], ["CUSTOMVARS", "CustomVars"]),
+        ([{"name": "a", "column": "_Bundle_id"}], ["_Bundle_id", "_bundle_id"]),
+        ([{"name": "PageUrl", "column": "url"}], ["PageUrl", "documented"]),
+        ([{"name": "PageUserAgent", "column": "agent"}], ["PageUserAgent", "documented"]),
+        ([{"name": "a", "column": "b"}, {"name": "a", "column": "c"}], ['"a"', "twice"]),
+        (["x" * 63 + "_a", "x" * 63 + "_b"], ["x" * 63 + "_a", "x" * 63 + "_b"]),
+    ],
+)
+def test_columns_that_collide_are_both_named(value: Any, named: list[str]) -> None:
+    """A warehouse that ignores case would mix two variables in one column, or refuse the table."""
+    with pytest.raises(ConfigError, match='"custom_columns"') as caught:
+        parse_setting("custom_columns", value)
+    assert all(name in str(caught.value).partition("expected")[2] for name in named)
+
+
+def test_discovery_looks_only_at_what_decides_on_columns() -> None:
+    """A catalog could not be made before the key is there, or a wrong column would be found only by the first run."""
+    config = parse_columns({"event_key": True, "custom_columns": ["a"], "prefetch": "wrong", "strange": 1})
+
+    assert (True, ("a",)) == (config.event_key, tuple(one.name for one in config.custom_columns))
+    with pytest.raises(ConfigError, match="custom_columns"):
+        parse_columns({"custom_columns": ["PageUrl"]})
 
 
 @pytest.mark.parametrize("settings", [{}, {"api_key": None}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -34,6 +34,20 @@ SELECTIONS = {
     "no bundle": tuple(name for name in ALL if name != "_bundle_id"),
     "no agent": tuple(name for name in ALL_AND_KEY if name != "PageAgent"),
 }
+# Custom variables with columns of their own: as usual; and such that no type of events can be made for them.
+OWN = {
+    "evt_x_str": "evt_x_str",
+    "evt_order.total_real": "evt_order_total_real",
+    "evt_Z": "plan",
+    "page_n_int": "n",
+    "acct_on_bool": "acct_on_bool",
+    "evt_t_date": "evt_t_date",
+    "evt_l_strs": "evt_l_strs",
+    "user_n_ints": "some_ints",
+    "evt_": "evt_",
+    "evt_a": "evt_a",
+}
+ODDLY_OWN = {**OWN, "event_id": "theirs", 'evt_"form"_str': "form", "plan": "evt_z", "": "nameless"}
 UNKNOWN = ("UserId", "EventType", "SessionStart", "PageAgent", "EventCumulativeLayoutShift", "EventTargetText")
 NUL_EVENT = b'{"EventTargetText":"\\u0000","EventStart":"2024-01-01T00:00:00Z"}'
 HUGE_EVENT = b'{"evt_big":123456789012345678901234567890}'
@@ -45,8 +59,10 @@ def make_reader(
     unknown: Iterable[str] = (),
     window: Window = Window(),  # noqa: B008  # frozen
     report: Report | None = None,
+    own: Mapping[str, str] = judge.NOTHING,
 ) -> EventReader:
-    return EventReader(Layout(tuple(columns), unknown), BUNDLE_ID, window, report or Report())
+    custom = tuple(dictionary.custom_field(name, column) for name, column in own.items())
+    return EventReader(Layout(tuple(columns), unknown, custom), BUNDLE_ID, window, report or Report())
 
 
 def lines_of(reader: EventReader, bundle: bytes, block: int = 512 * 1024, most: int = 10_000) -> list[bytes]:
@@ -78,8 +94,11 @@ def comparable_text(record: dict[str, Any]) -> str:
 
 
 def unpacked(line: bytes) -> dict[str, Any]:
-    """Return a record with `CustomVars` as the object that its text stands for."""
+    """Return a record with `CustomVars` and other JSON texts as what they stand for."""
     record = json.loads(line)
+    for name in ("evt_l_strs", "some_ints"):
+        if record.get(name) is not None:
+            record[name] = json.loads(record[name])
     if "CustomVars" in record:
         record["CustomVars"] = json.loads(record["CustomVars"])
         assert record["CustomVars"], "empty CustomVars are left out"
@@ -257,16 +276,21 @@ def test_records_are_as_judged(bundle: tuple[bytes, list[bytes]], selection: str
     assert_as_judged(lines, judge.records(bundle[0], BUNDLE_ID, columns=columns))
 
 
-@pytest.mark.parametrize("some", [event_texts.plain_events, event_texts.custom_events], ids=["plain", "custom"])
+@pytest.mark.parametrize(
+    "some",
+    [event_texts.plain_events, event_texts.custom_events, event_texts.typed_events],
+    ids=["plain", "custom", "typed"],
+)
 @given(data=st.data())
 def test_records_of_ordinary_events_are_as_judged(some: st.SearchStrategy[bytes], data: st.DataObject) -> None:
     """The fast ways, which nearly all events take, would read something else than the slow one."""
     text, _ = data.draw(event_texts.bundles(some, 12))
-    columns = data.draw(st.sampled_from(sorted(SELECTIONS)))
+    own = data.draw(st.sampled_from((judge.NOTHING, OWN)))
+    columns = (*SELECTIONS[data.draw(st.sampled_from(sorted(SELECTIONS)))], *own.values())
 
-    lines = learned_lines_of(make_reader(SELECTIONS[columns]), text, 4096)
+    lines = learned_lines_of(make_reader(columns, own=own), text, 4096)
 
-    assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=SELECTIONS[columns]))
+    assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=columns, own=own))
 
 
 @given(event_texts.bundles(), st.sets(st.sampled_from(UNKNOWN)), st.booleans())
