@@ -19,6 +19,8 @@ DAY = 86400
 HOUR = 3600
 FIRST = 1700006400  # 2023-11-15T00:00:00Z, when the first bundle begins
 LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
+EXPORTS, OPERATIONS, RESULTS = "/segments/v1/exports", "/operations/v1", "/search/v1/exports"
+SOURCES = ("data_export", "segment_export")
 
 Json = dict[str, Any]
 
@@ -149,11 +151,16 @@ class Run:
 
 
 class Tap:
-    """The tap with a folder of its own, in front of an emulator."""
+    """The tap with a folder of its own, in front of an emulator.
 
-    def __init__(self, folder: Path, emulator: Emulator) -> None:
+    With Segment Export, a window is as long as a bundle usually is; the emulator's clock stands where the last bundle has
+    become available: else there would be windows without events up to today.
+    """
+
+    def __init__(self, folder: Path, emulator: Emulator, source: str = "data_export") -> None:
         self.folder = folder
         self.emulator = emulator
+        self.source = source
         self.spool = folder / "spool"
         self.spool.mkdir()
         self._files = 0
@@ -168,9 +175,17 @@ class Tap:
             "spool_dir": str(self.spool),
             "retry_timeout": 1,
             "request_timeout": 10,
+            **self.of_source(),
             **(changes or {}),
         }
         return {name: value for name, value in settings.items() if value is not None}
+
+    def of_source(self) -> Json:
+        """The settings that the source of events needs; sets the emulator's clock."""
+        if self.source == "data_export":
+            return {}
+        self.emulator.now = max((one.stop for one in self.emulator.bundles), default=FIRST) + DAY
+        return {"events_source": self.source, "export_window_hours": 24, "start_date": rfc(FIRST)}
 
     def file(self, name: str, content: Any) -> str:
         """A file with *content* as it is (bytes) or as JSON; its path."""

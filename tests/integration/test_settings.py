@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, GET, LIST, Tap, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 WRONG: list[tuple[str, Any, str]] = [  # setting, value, what of the value the message shows
     ("start_date", "2024-13-01", "2024-13-01"),
     ("start_date", 1700000000, "1700000000"),
