@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
             _about(args)
         elif args.test:
             _test(args)
+        elif args.suggest_columns:
+            _suggest_columns(args)
         elif args.discover:
             _discover(args)
         else:
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--catalog", "-p", "--properties", dest="catalog", metavar="FILE", help="which streams and columns, JSON")
     add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
     add("--test", action="store_true", help="check settings, folder, key and hosts, one line each; writes no records")
+    add("--suggest-columns", action="store_true", help="read one recent bundle, print a list for custom_columns")
     add("--about", action="store_true", help="print what the tap is, what it can and its settings, and exit")
     add("--format", choices=("text", "json", "markdown"), default="text", help="of --about")
     add("--dev", action="store_true", help=argparse.SUPPRESS)
@@ -137,11 +140,27 @@ def _test(args: argparse.Namespace) -> None:
         raise first
 
 
-def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
-    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
+def _suggest_columns(args: argparse.Namespace) -> None:
+    from tap_fullstory.client import Client
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.report import Report
+    from tap_fullstory.signals import stop_at_once
+    from tap_fullstory.sources.data_export import DataExport
+    from tap_fullstory.spool import Spool
+    from tap_fullstory.suggest import suggest, to_text_list
+
+    parsed = _settings(args)
+    stop_at_once()
+    report = Report()
+    spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
+    client = Client(parsed, report, Metrics())
+    source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
+    _print(to_text_list(suggest(source, parsed, report, time.time_ns())))
+
+
+def _settings(args: argparse.Namespace) -> Config:
+    """Return the settings; warns of what is odd in them."""
     from tap_fullstory import config
-    from tap_fullstory.catalog import read_catalog, select
-    from tap_fullstory.state import read_bookmarks
 
     if not args.config:
         _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
@@ -149,7 +168,15 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     logs.FORMATTER.hide(config.secrets(settings))
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
-    parsed = config.parse_config(settings, os.environ)
+    return config.parse_config(settings, os.environ)
+
+
+def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
+    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
+    from tap_fullstory.catalog import read_catalog, select
+    from tap_fullstory.state import read_bookmarks
+
+    parsed = _settings(args)
     selected = select(_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     for _, selection in selected:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from tap_fullstory import __version__
@@ -37,7 +37,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa1-\xff])?|")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _KEY = re.compile(r"[\x21-\x7e]+")
-_UNSAFE = re.compile("[\0\ud800-\udfff]")  # no name in a record holds them
+_UNSAFE = re.compile("[\0\ud800-\udfff]")
 
 # The settings that decide which columns there are.
 OF_COLUMNS = ("event_key", "custom_columns")
@@ -244,13 +244,18 @@ def _custom_columns(value: Any) -> tuple[Field, ...]:
     return fields
 
 
+def is_name(value: Any) -> TypeGuard[str]:
+    """Return whether *value* is the name of a member as records hold it."""
+    return isinstance(value, str) and value != "" and _UNSAFE.search(value) is None
+
+
 def _custom_column(value: Any) -> Field:
     entry = {"name": value} if isinstance(value, str) else value
     expected = 'names of custom variables, or objects such as {"name": "user_plan_str", "column": "plan"}'
     if not isinstance(entry, dict) or not entry.keys() <= {"name", "column", *SUGGESTED}:
         raise _Wrong(expected)
     name, column = entry.get("name"), entry.get("column")
-    if not isinstance(name, str) or not name or _UNSAFE.search(name):
+    if not is_name(name):
         raise _Wrong(expected)
     if column is None:
         return custom_field(name, column_name(name))
@@ -353,7 +358,7 @@ SETTINGS: tuple[Setting, ...] = (
         _custom_columns,
         "`[]`",
         'Custom variables that get a column of their own, such as `user_plan_str`, or `{"name": "user_plan_str", '
-        '"column": "plan"}`.',
+        '"column": "plan"}`; `--suggest-columns` prints a list.',
     ),
     Setting(
         "gap_check_hours",

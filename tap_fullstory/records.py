@@ -426,6 +426,15 @@ def parse_event(data: bytes, broken: Callable[[], None]) -> dict[str, Any]:
     return members
 
 
+def read_members(array: bytes) -> Iterable[Mapping[str, Any]]:
+    """Return the members of each event, with values as CustomVars holds them."""
+    try:
+        return _decode_dicts(array)
+    except _UNREADABLE:
+        events = (parse_event(one, lambda: None) for one in split_events(array))
+        return ({name: _to_json(value, name, _uncounted) for name, value in event.items()} for event in events)
+
+
 def _to_columns(
     members: Mapping[str, Any],
     layout: Layout,
