@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tap_fullstory.bundles import Bundle
 from tap_fullstory.client import ME, Client, RateLimit, duration
 from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
-from tap_fullstory.sources.data_export import DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
 from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
 from tap_fullstory.spool import Spool
 from tap_fullstory.state import EventsBookmark
 
 PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
-DAY = 86400  # seconds
-LOOK_BACK = (4, 40, 400)  # days, one after the other, until there is a bundle
 # API: https://developer.fullstory.com/server/v1/authentication/permissions/ (exports need Architect or more)
 MAY_EXPORT = ("ARCHITECT", "ADMIN")
 
@@ -98,16 +95,14 @@ class Checks:
         )
 
     def _newest(self) -> str:
-        source = self._source()
-        for days in LOOK_BACK:
-            newest = _last(source, self._now - days * DAY)
-            if newest:
-                hours = (newest.stop - newest.start) / 3600
-                return (
-                    f"{self._config.export_url} lists bundles, the newest of {hours:g} hours, "
-                    f"which ends {to_text(newest.stop * SECOND)}."
-                )
-        return f"{self._config.export_url} lists no bundle of the last {LOOK_BACK[-1]} days."
+        newest = next(self._source().newest(), None)
+        if newest is None:
+            return f"{self._config.export_url} lists no bundle."
+        hours = (newest.stop - newest.start) / 3600
+        return (
+            f"{self._config.export_url} lists bundles, the newest of {hours:g} hours, "
+            f"which ends {to_text(newest.stop * SECOND)}."
+        )
 
     def _first_load(self) -> str:
         page = self._source().page(self._start)
@@ -140,17 +135,6 @@ class Checks:
             f"{count} window{'s' if count != 1 else ''} of {length} since {to_text(self._begin.until)}; Fullstory "
             "makes an export of each, in its own time."
         )
-
-
-def _last(source: DataExport, start: int) -> Bundle | None:
-    """Return the newest bundle that stops after *start*."""
-    last: Bundle | None = None
-    while True:
-        page = source.page(start)
-        newest = max(page, key=lambda one: one.stop, default=None)
-        if newest is None or (last and newest.stop <= last.stop):
-            return last
-        last, start = newest, newest.stop
 
 
 def _parse_me(answer: Any) -> str:

@@ -145,7 +145,6 @@ def _suggest_columns(args: argparse.Namespace) -> None:
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.report import Report
     from tap_fullstory.signals import stop_at_once
-    from tap_fullstory.sources.data_export import DataExport
     from tap_fullstory.spool import Spool
     from tap_fullstory.suggest import suggest, to_text_list
 
@@ -154,8 +153,8 @@ def _suggest_columns(args: argparse.Namespace) -> None:
     report = Report()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, Metrics())
-    source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
-    _print(to_text_list(suggest(source, parsed, report, time.time_ns())))
+    source = _source(parsed, client, spool, None)
+    _print(to_text_list(suggest(source, parsed, report)))
 
 
 def _settings(args: argparse.Namespace) -> Config:
@@ -225,8 +224,12 @@ def _sync(args: argparse.Namespace) -> None:
         LOGGER.info("%s", report.summary())
 
 
-def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection]) -> Source:
-    """Return where events come from; only what it needs is imported."""
+def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection] | None) -> Source:
+    """Return where events come from; only what it needs is imported.
+
+    Args:
+        selections: of the streams that are selected; None: everything is wanted of the events.
+    """
     if parsed.events_source == "data_export":
         from tap_fullstory.sources.data_export import DataExport
 
@@ -234,7 +237,9 @@ def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[st
     from tap_fullstory.sources.segment_export import SegmentExport, members
     from tap_fullstory.streams.events import NAME
 
-    columns = selections[NAME].columns if NAME in selections else None
+    if selections is None:
+        return SegmentExport(client, spool, parsed, None)
+    columns = selections[NAME].columns if NAME in selections else ()
     return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns))
 
 

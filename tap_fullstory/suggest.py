@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tap_fullstory.bundles import Bundle, read_chunks
 from tap_fullstory.config import Config, is_name
 from tap_fullstory.dictionary import FIELD_OF, LONGEST_COLUMN, Field, column_name, columns, custom_field
 from tap_fullstory.errors import BundleError
-from tap_fullstory.moments import SECOND, to_text
+from tap_fullstory.moments import to_text
 from tap_fullstory.records import read_members
 from tap_fullstory.report import Report
 from tap_fullstory.sources import Source
 from tap_fullstory.spool import SpoolFile
-from tap_fullstory.state import EventsBookmark
 
 LOGGER = logging.getLogger(__name__)
 
-DAY = 86400 * SECOND
-LOOK_BACK = (4, 40, 400, 40_000)  # days, one after the other, until there is a bundle with events
 TRIES = 3  # bundles that are read at most: short ones may hold no event
 LONGEST_EXAMPLE = 40  # characters
 SKIP = 'Pass over it with "skip_bundles".'
@@ -55,15 +53,15 @@ class Seen:
                 self.examples[name] = members[name]
 
 
-def suggest(source: Source, config: Config, report: Report, now: int) -> list[Entry]:
+def suggest(source: Source, config: Config, report: Report) -> list[Entry]:
     """Read the newest bundle that holds events, and return a value for the setting `custom_columns`.
 
     Args:
         report: counts what the bundle cost.
-        now: Unix nanoseconds.
     """
     seen = Seen()
-    for bundle in _newest(source, config, now):
+    wanted = (one for one in source.newest() if one.id not in config.skip_bundles)
+    for bundle in islice(wanted, TRIES):
         LOGGER.info("Reading bundle %s to see which custom variables its events have.", _named(bundle))
         with _borrowed(source, bundle) as file:
             seen = look(file)
@@ -146,21 +144,6 @@ def _masked(one: str) -> str:
     if one.isupper():
         return "X"
     return "x" if one.isalnum() or not one.isascii() else one
-
-
-def _newest(source: Source, config: Config, now: int) -> Iterator[Bundle]:
-    """Yield the newest bundles, the newest first."""
-    # What it says of a listing is about a sync: how much is to be read, and how long that takes.
-    logging.getLogger("tap_fullstory.sources").setLevel(logging.WARNING)
-    tried = set(config.skip_bundles)
-    most = len(tried) + TRIES
-    for days in LOOK_BACK:
-        since = max(0, now - days * DAY)
-        newest = deque(source.bundles(EventsBookmark(since, since), None, None), TRIES)
-        for bundle in reversed(newest):
-            if bundle.id not in tried and len(tried) < most:
-                tried.add(bundle.id)
-                yield bundle
 
 
 @contextmanager

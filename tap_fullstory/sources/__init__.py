@@ -35,6 +35,9 @@ class Source(Protocol):
             again: Unix nanoseconds; what stops after that is yielded also if it is finished. None: nothing is.
         """
 
+    def newest(self) -> Iterator[Bundle]:
+        """Yield what is finished, the newest first; for those who want a look at one."""
+
     def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
         """Bring one bundle whole and checked into a file; from any thread.
 

@@ -27,6 +27,8 @@ LOGGER = logging.getLogger(__name__)
 
 LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
 PAGE_SIZE = 20  # bundles, as documented; servers were seen that list one more
+DAY = 86400  # seconds
+LOOK_BACK = (4, 40, 400, 40_000)  # days, one after the other, until there is what is looked for
 DOWNLOADS, PER_SECONDS = 2, 60  # as documented for `get`
 OTHER_WAY = 'Data Export is an add-on that new accounts do not get; "events_source": "segment_export" is the other way.'
 REPORT = "Please report this with the line above."
@@ -115,6 +117,25 @@ class DataExport:
                     )
                 return
             start = max(0, last - 1)
+
+    def newest(self) -> Iterator[Bundle]:
+        """Yield finished bundles, the newest first; see `Source`."""
+        seen: set[int] = set()
+        now = self._client.now() // SECOND
+        for days in LOOK_BACK:
+            listed = sorted(self._listed(max(0, now - days * DAY)), key=lambda one: one.stop, reverse=True)
+            yield from (one for one in listed if one.id not in seen)
+            seen |= {one.id for one in listed}
+
+    def _listed(self, start: int) -> Iterator[Bundle]:
+        """Yield all bundles that stop after *start*, page by page."""
+        while True:
+            page = self.page(start)
+            last = max((one.stop for one in page), default=start)
+            if last <= start:
+                return
+            yield from page
+            start = last
 
     def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
         """Bring a bundle into a file and check it; see `Source`.

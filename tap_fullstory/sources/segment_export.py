@@ -150,16 +150,25 @@ class SegmentExport:
                 self._begin(self._window(following), once=True)
             yield window
 
+    def newest(self) -> Iterator[Bundle]:
+        """Yield windows that can be exported, the newest first; see `Source`."""
+        self._look_at_clock()
+        yield from map(self._window, range(self._last(), 0, -self._length))
+
+    def _last(self) -> int:
+        """Return where the newest window that can be exported begins, in Unix seconds."""
+        delay = int(self._config.export_delay_hours * 3600)
+        return (self._client.now() // SECOND - delay) // self._length * self._length - self._length
+
     def _window(self, start: int) -> Bundle:
         """Return the window that begins at *start* (Unix seconds), with an id of the form that bundles have."""
         return Bundle(100 * start + self._length // HALF_HOUR, start, start + self._length)
 
     def starts(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Sequence[int]:
         """Return where the windows that are wanted begin, in Unix seconds."""
-        length, now = self._length, self._client.now()
+        length, last = self._length, self._last()
         until = bookmark.until // SECOND
         first = until - until % length
-        last = (now - int(self._config.export_delay_hours * 3600 * SECOND)) // SECOND - length
         if end is not None:
             last = min(last, -(-end // SECOND) - 1)
         new = range(first, last + 1, length)
@@ -428,16 +437,16 @@ class SegmentExport:
             page, token = self._client.get_json(url, _parse_segments, limit=limit, paginationToken=token)
 
 
-def members(columns: Sequence[str] | None, custom: Sequence[Field] = ()) -> list[str] | None:
+def members(columns: Sequence[str], custom: Sequence[Field] = ()) -> list[str] | None:
     """Return the members to export for these columns of `events`, by Segment Export's names; None: all there are.
 
     Unprefixed variables and fields that are new cannot be asked for by name, so `CustomVars` needs all there are.
 
     Args:
-        columns: None: the events themselves are not wanted.
+        columns: none of them: the events themselves are not wanted.
         custom: custom variables that have columns of their own.
     """
-    selected = set(columns or ())
+    selected = set(columns)
     names = {REPLICATION_KEY, *(one.source_names[0] for one in (*FIELDS, *custom) if one.name in selected)}
     if CUSTOM_VARS in selected or not all(name in FIELD_OF or name.startswith(PREFIXES) for name in names):
         return None
