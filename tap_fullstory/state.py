@@ -78,7 +78,7 @@ class Export:
     Attributes:
         span: what it covers, Unix nanoseconds.
         id: of the operation.
-        request: a digest of what was asked for besides the span; "": not known.
+        request: a digest of what was asked for besides the span; "": everything.
     """
 
     span: Span
@@ -184,7 +184,7 @@ class EventsBookmark:
             "partial": partial,
             "gaps": [[to_text(start), to_text(stop)] for start, stop in self.gaps],
             "exports": [[*map(to_text, one.span), one.id] for one in self.exports],
-            **({"exports_of": self.exports[0].request} if self.exports else {}),
+            **({"exports_of": self.exports[0].request} if self.exports and self.exports[0].request else {}),
             **({} if self.contents is None else {"contents": contents}),
         }
 

@@ -107,8 +107,8 @@ class SegmentExport:
         self._config = config
         self._fields = fields
         self._length = round(config.export_window_hours * 3600)
-        asked = json.dumps([config.segment_id, self._fields])
-        self._request = hashlib.sha256(asked.encode()).hexdigest()[:8]
+        self._request = _digest(config.segment_id, fields)
+        self._kind = f"-{self._request or 'all'}"
         self._ahead = min(config.prefetch, MOST_AHEAD)
         self._exports: dict[Span, Export] = {}
         self._begun: dict[str, float] = {}  # when an operation was created in this run, by the monotonic clock
@@ -135,7 +135,7 @@ class SegmentExport:
         The exports of the next `prefetch` windows are created along with that of the one that is yielded.
         """
         # One that was asked for with other words (another segment, other columns) holds something else.
-        self._exports = {one.span: one for one in bookmark.exports if one.request in ("", self._request)}
+        self._exports = {one.span: one for one in bookmark.exports if one.request == self._request}
         return self._windows(bookmark, end, again)
 
     def _windows(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
@@ -214,7 +214,7 @@ class SegmentExport:
             ExportFailedError, BundleError: it stays damaged, or cannot be made, down to the shortest parts of it.
             ExportPendingError: it takes longer than `export_timeout`.
         """
-        file = self._spool.open(bundle.id, f"-{self._request}")
+        file = self._spool.open(bundle.id, self._kind)
         return fill(file, self._config.checkpoint_records, usable, lambda: self._bring(bundle, file))
 
     def _bring(self, window: Bundle, file: SpoolFile) -> None:
@@ -254,7 +254,7 @@ class SegmentExport:
 
     def _parts(self, window: Bundle, span: Span, stack: ExitStack) -> list[SpoolFile]:
         """Export a part of a window, if need be in parts; their files go with *stack*."""
-        file = self._spool.open(window.id, f"-{self._request}-{span[0] // SECOND}-{span[1] // SECOND}")
+        file = self._spool.open(window.id, f"{self._kind}-{span[0] // SECOND}-{span[1] // SECOND}")
         stack.callback(file.close, keep=False)
         try:
             self._export(span, file)
@@ -454,6 +454,13 @@ def members(columns: Sequence[str], custom: Sequence[Field] = ()) -> list[str] |
         names |= {*MEMBERS, f"{CUSTOM_PREFIX}*"}
         names -= {name for name in names if name.startswith(CUSTOM_PREFIX) and not name.endswith("*")}
     return sorted(names)
+
+
+def _digest(segment_id: str, fields: Sequence[str] | None) -> str:
+    """Return what tells apart exports of the same span; "": all members of the events of everyone."""
+    if segment_id == ANY_SEGMENT and fields is None:
+        return ""
+    return hashlib.sha256(json.dumps([segment_id, fields]).encode()).hexdigest()[:8]
 
 
 def no_segment(wanted: str, segments: Mapping[str, str]) -> ConfigError:
