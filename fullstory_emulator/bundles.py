@@ -79,6 +79,11 @@ class Bundle:
         return self._source() if callable(self._source) else self._source
 
     @property
+    def is_prepared(self) -> bool:
+        """Whether it was compressed beforehand."""
+        return self.raw is None and self._source is not None
+
+    @property
     def is_streamed(self) -> bool:
         """Whether the text is made while it is sent, so that its length is not known beforehand."""
         return self.raw is None and self._source is None and callable(self.events)
@@ -118,13 +123,14 @@ class Bundle:
             for _ in range(source.repeat):
                 yield from json.loads(b"[%b]" % source.block)
         else:
-            for item in self._items():
+            for item in self.items():
                 if isinstance(item, bytes):
                     yield from json.loads(b"[%b]" % item)
                 else:
                     yield item
 
-    def _items(self) -> Iterable[Encoded]:
+    def items(self) -> Iterable[Encoded]:
+        """*events* as they were given."""
         if self.events is None:
             return ()
         return self.events() if callable(self.events) else self.events
@@ -133,7 +139,7 @@ class Bundle:
         waiting = [self.opening]
         size = 0
         separator = b""
-        for item in self._items():
+        for item in self.items():
             text = item if isinstance(item, bytes) else encode(item)
             waiting += (separator, text)
             separator = self.separator

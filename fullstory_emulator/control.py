@@ -152,4 +152,5 @@ def _lines(emulator: Emulator) -> Iterator[bytes]:
 def _request(members: dict[str, Any]) -> dict[str, Any]:
     # a client may have been pointed here with a real key
     hidden = {name: "(hidden)" for name in members["headers"] if name == "authorization"}
-    return {**members, "headers": {**members["headers"], **hidden}}
+    body = members["body"].decode("utf-8", "replace")
+    return {**members, "headers": {**members["headers"], **hidden}, "body": body}

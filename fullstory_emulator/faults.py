@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 TRAILER = 8  # bytes at the end of a gzip file: CRC-32 and length of the text, four each
 
@@ -20,7 +21,8 @@ class Fault:
     it do not count that request. Most members can be combined within one fault.
 
     Args:
-        path: the path it applies to; None: any.
+        path: the path it applies to, with a `*` at its end: all that begin so; None: any.
+        method: the method it applies to; None: any.
         times: for how many requests; None: for ever.
         skip: how many matching requests pass unharmed before.
         match: query members that must have exactly these values, e.g. `{"id": "170000640048"}`.
@@ -43,9 +45,14 @@ class Fault:
         wrong_crc, wrong_length: the checksum or the length at the end of the gzip file is wrong; of a list: as *gzip*.
         drop_bracket: the JSON array, of a bundle or of the list, lacks its end.
         ignore_availability: bundles are listed and served before their time.
+        change: members of the JSON object that is the answer, with the values they get.
+        without: members that the JSON object lacks.
+        expired: the export (for a link, or for an operation) or the link (for a download) has expired.
+        other_form: an export is an array where lines were asked for, and lines where an array was.
     """
 
     path: str | None = None
+    method: str | None = field(default=None, kw_only=True)
     times: int | None = field(default=1, kw_only=True)
     skip: int = field(default=0, kw_only=True)
     match: Mapping[str, str] | None = field(default=None, kw_only=True)
@@ -69,12 +76,18 @@ class Fault:
     wrong_length: bool = field(default=False, kw_only=True)
     drop_bracket: bool = field(default=False, kw_only=True)
     ignore_availability: bool = field(default=False, kw_only=True)
+    change: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    without: Sequence[str] = field(default=(), kw_only=True)
+    expired: bool = field(default=False, kw_only=True)
+    other_form: bool = field(default=False, kw_only=True)
     passed: int = field(default=0, init=False)  # matching requests that *skip* let through
     used: int = field(default=0, init=False)  # requests it was applied to
 
-    def applies(self, path: str, query: Mapping[str, str]) -> bool:
+    def applies(self, method: str, path: str, query: Mapping[str, str]) -> bool:
         """Whether this request is hit; counts it."""
-        if self.path is not None and self.path != path:
+        if self.path is not None and not is_hit(self.path, path):
+            return False
+        if self.method is not None and self.method != method:
             return False
         if self.match and any(query.get(name) != value for name, value in self.match.items()):
             return False
@@ -98,6 +111,11 @@ class Fault:
             or self.redirect is not None
             or (self.reset and self.cut_at is None)
         )
+
+
+def is_hit(pattern: str, path: str) -> bool:
+    """Whether a path is this one, or begins with what stands before the `*` at the end of the pattern."""
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
 HARMLESS = Fault(times=None)
