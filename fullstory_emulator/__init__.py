@@ -12,6 +12,7 @@ from fullstory_emulator.faults import Fault
 from fullstory_emulator.sample import sample_bundles, sample_events, sample_text
 from fullstory_emulator.segments import Segment
 from fullstory_emulator.server import Emulator, Request
+from fullstory_emulator.settling import settling
 
 __all__ = [
     "Bundle",
@@ -26,4 +27,5 @@ __all__ = [
     "sample_bundles",
     "sample_events",
     "sample_text",
+    "settling",
 ]

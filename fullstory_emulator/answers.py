@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from fullstory_emulator.bundles import compress
@@ -108,6 +109,21 @@ def spoiled(answer: Answer, fault: Fault) -> Answer:
         headers = {**headers, "Content-Encoding": "gzip"}
     body = b"".join(pieces)
     return Answer(answer.status, headers, (body,), len(body))
+
+
+def hold(answer: Answer, most: float) -> None:
+    """Make the body now and say its length, or only its beginning if it has more than *most* bytes."""
+    pieces = iter(answer.body)
+    held: list[bytes] = []
+    size = 0
+    while size <= most:
+        piece = next(pieces, None)
+        if piece is None:
+            answer.body, answer.length = held, size
+            return
+        held.append(piece)
+        size += len(piece)
+    answer.body = chain(held, pieces)
 
 
 def part(answer: Answer, body: bytes, headers: Mapping[str, str]) -> Answer:

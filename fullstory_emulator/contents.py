@@ -12,21 +12,23 @@ import re
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from fullstory_emulator import moments
 from fullstory_emulator.bundles import Bundle, Event, Prepared, encode
 from fullstory_emulator.dictionary import FIELDS, RENAMED, SELECTORS
+from fullstory_emulator.settling import Settle, moment_of
 from fullstory_emulator.wanted import SCOPES, Range, Wanted
 
-Settle = Callable[[Event, float], "Event | None"]  # the event and its age in seconds: as it is then, None: not there
 Moment = int  # microseconds
 
 REMEMBERED = 100_000  # events of an invented account that are kept for the next export
 START = b'"EventStart":"'
 EVENT_SEPARATOR = b",\n"  # of invented accounts
+LINE_END = b"\n"
+NDJSON, CSV = "FORMAT_NDJSON", "FORMAT_CSV"
 KEYS = {  # what a wider scope takes along: all events that agree in these with one that matches
     "SCOPE_PAGES": ("UserId", "SessionId", "PageId"),
     "SCOPE_SESSIONS": ("UserId", "SessionId"),
@@ -54,12 +56,14 @@ def encoded_exported(events: bytes) -> bytes:
     return ZEROS.sub(b"", OLD_NAMES.sub(lambda found: RENAMED[found[1].decode()].encode(), events))
 
 
-def moment_of(event: Any) -> Moment | None:
-    """When an event was, or None if it does not say so in a readable way."""
-    try:
-        return moments.parse(event["EventStart"])
-    except (KeyError, TypeError, ValueError):
-        return None
+def _lines(run: bytes) -> list[bytes]:
+    """Encoded events of an invented account, one by one, in export form."""
+    return encoded_exported(run).split(EVENT_SEPARATOR)
+
+
+def _moment_in(line: bytes) -> Moment:
+    at = line.index(START) + len(START)
+    return moments.parse(line[at : line.index(b'"', at)].decode())
 
 
 class Lines:
@@ -83,9 +87,8 @@ class Lines:
         times, lines = [], []
         for run in bundle.items():
             assert isinstance(run, bytes)
-            for line in encoded_exported(run).split(EVENT_SEPARATOR):
-                at = line.index(START) + len(START)
-                moment = moments.parse(line[at : line.index(b'"', at)].decode())
+            for line in _lines(run):
+                moment = _moment_in(line)
                 if moment in when:
                     yield line
                 if len(lines) <= REMEMBERED:
@@ -117,7 +120,7 @@ class Content:
     """
 
     def __init__(
-        self, wanted: Wanted, bundles: Iterable[Bundle], now: float, settle: Settle | None, lines: Lines | None
+        self, wanted: Wanted, bundles: Sequence[Bundle], now: float, settle: Settle | None, lines: Lines | None
     ) -> None:
         self._wanted = wanted
         self._now = now
@@ -125,8 +128,7 @@ class Content:
         self._lines = lines
         happened = Range(end=int(now * moments.SECOND))
         self._range = wanted.time_range.within(happened)
-        self._related: set[tuple[Any, ...]] | None = None  # with a wider scope: what the events have to agree in
-        bundles = list(bundles)
+        self._related: set[tuple[str, ...]] | None = None  # with a wider scope: what the events have to agree in
         if wanted.scope == SCOPES[0]:
             self._range = self._range.within(wanted.segment_range)
         else:
@@ -143,35 +145,47 @@ class Content:
         ]
 
     def file(self, *, other_form: bool = False) -> Bundle:
-        """The text of the export: in the format that was asked for, or as an array where it was lines, or as lines."""
-        format_ = self._wanted.format
-        if format_ == "FORMAT_CSV":
-            return Bundle(
-                0, 0, partial(_rows, self._encoded, self._wanted.fields), separator=b"", opening=b"", closing=b""
-            )
-        as_lines = (format_ == "FORMAT_NDJSON") != other_form
-        prepared = self._prepared()
-        if prepared is not None:
-            return Bundle(0, 0, source=partial(_prepared, prepared, as_lines))
-        if not as_lines:
-            return Bundle(0, 0, self._encoded)
-        if next(self._encoded(), None) is None:
-            return Bundle(0, 0, raw=b"")
-        return Bundle(0, 0, self._encoded, separator=b"\n", opening=b"", closing=b"\n")
+        """The text of the export, as if it were a bundle.
+
+        Args:
+            other_form: an array instead of lines, and lines instead of an array.
+        """
+        if self._wanted.format == CSV:
+            rows = partial(_rows, self._encoded, self._wanted.fields)
+            return Bundle(0, 0, rows, separator=b"", opening=b"", closing=b"")
+        separator, opening, closing = EVENT_SEPARATOR, b"[", b"]\n"
+        if (self._wanted.format == NDJSON) != other_form:
+            is_empty = not self._prepared and next(self._encoded(), None) is None
+            separator, opening, closing = LINE_END, b"", b"" if is_empty else LINE_END
+        source = partial(_repeated, self, separator, opening, closing) if self._prepared else None
+        return Bundle(0, 0, self._encoded, source=source, separator=separator, opening=opening, closing=closing)
 
     def events(self) -> Iterator[Event]:
         """The events as dicts."""
         for event in self._encoded():
             yield json.loads(event)
 
-    def _prepared(self) -> Bundle | None:
-        """The one bundle that is in this export with all its events, if it was compressed beforehand."""
-        if len(self._parts) != 1 or not self._is_plain:
-            return None
-        (part,) = self._parts
-        if isinstance(part, tuple) or not part.is_prepared:
-            return None
-        return part if _is_inside(part, self._range) else None
+    def prepared_lines(self) -> Iterator[tuple[list[bytes], int]]:
+        """The events of an invented account that repeats blocks, block by block, and how often each is repeated."""
+        for bundle in self._prepared:
+            assert bundle.source is not None
+            for block, times in bundle.source.blocks:
+                lines = [line for line in _lines(block) if _moment_in(line) in self._range]
+                if lines:
+                    yield lines, times
+
+    @property
+    def _prepared(self) -> list[Bundle]:
+        """The bundles, if all were compressed beforehand and no event has to be read."""
+        bundles = [part for part in self._parts if isinstance(part, Bundle) and part.is_prepared]
+        return bundles if self._is_plain and len(bundles) == len(self._parts) else []
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether events are those of an invented account, whole, as they stay, chosen by their time alone."""
+        wanted = self._wanted
+        is_whole = not wanted.fields and self._settle is None
+        return self._lines is not None and is_whole and wanted.segment.matches is None and self._related is None
 
     def _encoded(self) -> Iterator[bytes]:
         for part in self._parts:
@@ -179,55 +193,47 @@ class Content:
 
     def _read(self, bundle: Bundle) -> Iterator[bytes]:
         """The events of one bundle that are in the export, one by one."""
-        if self._lines is not None and not bundle.is_prepared and self._is_plain:
+        if self._lines is not None and self._is_plain and not bundle.is_prepared:
             yield from self._lines.read(bundle, self._range)
             return
-        if bundle.raw is not None and not _is_readable(bundle.raw):
-            if bundle.start * moments.SECOND in self._range:
-                yield bundle.raw  # hostile content gets through as it is
+        if not _is_readable(bundle):
+            # hostile content gets through as it is
+            if bundle.raw is not None and bundle.start * moments.SECOND in self._range and self._wanted.format != CSV:
+                yield bundle.raw
             return
         for event in self._happening(bundle, self._range):
-            if self._is_chosen(event):
+            if self._matches(event) if self._related is None else self._key(event) in self._related:
                 yield encode(exported(event, self._wanted.fields))
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether the time range alone decides, and events are exported whole, as they stay."""
-        wanted = self._wanted
-        return not wanted.fields and not self._settle and wanted.segment.matches is None and self._related is None
-
-    def _is_chosen(self, event: Event) -> bool:
-        return self._matches(event) if self._related is None else self._key(event) in self._related
 
     def _happening(self, bundle: Bundle, when: Range) -> Iterator[Event]:
         """The events of one bundle at these moments, as Data Export writes them, as they are by now."""
-        for event in bundle.read_events():
-            moment = moment_of(event)
-            if moment is None:
-                # it has to be in some window: in the one that holds the start of its bundle
-                moment = bundle.start * moments.SECOND
-            if moment in when:
-                settled = self._settle(event, self._now - moment / moments.SECOND) if self._settle else event
-                if settled is not None:
-                    yield settled
+        if _is_readable(bundle):
+            for event in bundle.read_events():
+                moment = moment_of(event, bundle)
+                if moment in when:
+                    settled = self._settle(event, self._now - moment / moments.SECOND) if self._settle else event
+                    if settled is not None:
+                        yield settled
 
     def _matches(self, event: Event) -> bool:
         return self._wanted.segment.matches is None or self._wanted.segment.matches(event)
 
-    def _key(self, event: Event) -> tuple[Any, ...]:
-        return tuple(event.get(name) for name in KEYS[self._wanted.scope])
+    def _key(self, event: Event) -> tuple[str, ...]:
+        return tuple(repr(event.get(name)) for name in KEYS[self._wanted.scope])
 
-    def _near(self, bundles: list[Bundle], when: Range) -> list[Bundle]:
+    def _near(self, bundles: Sequence[Bundle], when: Range) -> Sequence[Bundle]:
         """The bundles that may hold events of these moments."""
         if self._lines is None:
             return bundles  # an event may lie outside the interval of its bundle
         return [bundle for bundle in bundles if _overlaps(bundle, when)]
 
 
-def _is_readable(raw: bytes) -> bool:
+def _is_readable(bundle: Bundle) -> bool:
     """Whether it is an array of objects."""
+    if bundle.raw is None:
+        return True
     try:
-        events = json.loads(raw)
+        events = json.loads(bundle.raw)
     except ValueError:
         return False
     return isinstance(events, list) and all(isinstance(event, dict) for event in events)
@@ -238,21 +244,12 @@ def _overlaps(bundle: Bundle, when: Range) -> bool:
     return (when.end is None or start < when.end) and (when.start is None or when.start < stop)
 
 
-def _is_inside(bundle: Bundle, when: Range) -> bool:
-    start, stop = bundle.start * moments.SECOND, bundle.stop * moments.SECOND
-    return (when.start is None or when.start <= start) and (when.end is None or stop <= when.end)
-
-
-@lru_cache(maxsize=4)  # a block is some megabytes
-def _prepared(bundle: Bundle, as_lines: bool) -> Prepared:
-    source = bundle.source
-    assert source is not None
-    block = encoded_exported(source.block)
-    if not as_lines:
-        return Prepared(block, source.repeat, separator=EVENT_SEPARATOR)
-    block = block.replace(EVENT_SEPARATOR, b"\n")
-    closing = b"\n" if source.repeat else b""
-    return Prepared(block, source.repeat, separator=b"\n", opening=b"", closing=closing)
+@lru_cache(maxsize=4)  # blocks are some megabytes
+def _repeated(content: Content, separator: bytes, opening: bytes, closing: bytes) -> Prepared:
+    blocks = [(separator.join(lines), times) for lines, times in content.prepared_lines()]
+    if not blocks and closing == LINE_END:
+        closing = b""
+    return Prepared(b"", 0, more=blocks, separator=separator, opening=opening, closing=closing)
 
 
 def _rows(encoded: Callable[[], Iterator[bytes]], fields: Iterable[str]) -> Iterator[bytes]:

@@ -94,8 +94,9 @@ def _link(emulator: Emulator, request: Request, fault: Fault, search_export_id: 
     if link is None:
         return answers.error(404)
     # by the name under which the client reached this server, which may be that of a proxy
-    base = f"{emulator.url.partition(':')[0]}://{request.headers.get('host', '')}"
-    location = f"{base}{STORAGE}{search_export_id}?X-Goog-Expires=300&X-Goog-Signature={link.token}"
+    scheme, _, host = emulator.url.partition("://")
+    base = f"{scheme}://{request.headers.get('host', host)}"
+    location = f"{base}{STORAGE}{search_export_id}?X-Goog-Expires={int(emulator.link_lifetime)}&X-Goog-Signature={link.token}"
     # only whole seconds count here: the fraction lies within the last one of the link's life
     return answers.document({"location": location, "expires": moments.shown(link.expires - 1, NANOSECONDS)})
 

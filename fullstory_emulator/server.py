@@ -28,7 +28,6 @@ from aiohttp import web
 from fullstory_emulator import answers, control, segment_export, wanted
 from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, Event, compress
-from fullstory_emulator.contents import Settle
 from fullstory_emulator.exports import USUAL, Course, Export, Exports
 from fullstory_emulator.faults import (
     HARMLESS,
@@ -37,10 +36,11 @@ from fullstory_emulator.faults import (
     is_hit,
     offset,
     shortened,
+    spoiled_text,
     with_wrong_trailer,
-    without_bracket,
 )
 from fullstory_emulator.segments import DEMO_SEGMENTS, Segment
+from fullstory_emulator.settling import Settle, seen_events
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,6 +55,7 @@ DELAY = 86400  # seconds after its end until a bundle is available
 PAGE_SIZE = 20  # bundles in one answer of export/list
 FAST = 1  # compression level of bundles made while they are sent
 SMALL = 6  # compression level of all others
+HELD = 2**22  # bytes of the file of an export that are made before the first is sent
 TICK = 0.05  # seconds; how often a wait looks whether the client is still there
 KEEP_ALIVE = 75.0  # seconds until an idle connection is closed
 SERVER = "fullstory_emulator"  # as the header says
@@ -287,7 +288,7 @@ class Emulator:
     def events(self) -> Iterator[Event]:
         """All events of all bundles listed now, in the order of the bundles."""
         for bundle in self.listed():
-            yield from bundle.read_events()
+            yield from self._settled(bundle).read_events()
 
     def count(self, path: str) -> int:
         """How many requests to this path arrived."""
@@ -418,6 +419,13 @@ class Emulator:
             key=lambda bundle: bundle.stop,
         )
 
+    def _settled(self, bundle: Bundle) -> Bundle:
+        """The bundle as it is seen now. Text that was given ready is left as it is."""
+        if self.settle is None or bundle.raw is not None or bundle.is_prepared:
+            return bundle
+        events = partial(seen_events, bundle, self.now, self.settle)
+        return bundle.like(events if bundle.is_streamed else list(events()))
+
     def _export_list(self, query: dict[str, str], fault: Fault) -> Answer:
         """API: https://developer.fullstory.com/server/v1/exports/list-event-exports/"""
         text = query.get("start", "0")
@@ -448,12 +456,12 @@ class Emulator:
             return answers.error(404)
         self._downloads[found.id] += 1
         nth = self._downloads[found.id]
-        bundle = (self.remake(found, nth) if self.remake else None) or found.version(nth)
+        bundle = (self.remake(found, nth) if self.remake else None) or self._settled(found.version(nth))
         accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
         # on a worker, as a prepared block may have to be made first
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._workers, _file, bundle, self.encoding, accepts_gzip, fault)
-        return await self._held(answer, request, hold=not bundle.is_streamed)
+        return await self._held(answer, request, 0 if bundle.is_streamed else math.inf)
 
     async def _download(self, request: Request, fault: Fault) -> Answer:
         """The file behind a signed link."""
@@ -468,16 +476,20 @@ class Emulator:
             "Content-Type": "application/octet-stream",
             "Content-Disposition": f'attachment; filename="{found.name}"',
         }
-        return await self._held(answer, request, hold=not self.is_invented)
+        return await self._held(answer, request, HELD)
 
-    async def _held(self, answer: Answer, request: Request, *, hold: bool) -> Answer:
-        """The answer in memory, so that its length can be said and ranges of it can be sent, if that is wanted."""
-        if self.ranges or (answer.length is None and hold):
-            loop = asyncio.get_running_loop()
+    async def _held(self, answer: Answer, request: Request, most: float) -> Answer:
+        """The answer in memory, so that its length can be said, unless it has more than *most* bytes.
+
+        With *ranges* in any case, so that parts of it can be sent.
+        """
+        loop = asyncio.get_running_loop()
+        if self.ranges:
             body = await loop.run_in_executor(self._workers, b"".join, answer.body)
             answer.body, answer.length = (body,), len(body)
-            if self.ranges:
-                answer = answers.part(answer, body, request.headers)
+            return answers.part(answer, body, request.headers)
+        if answer.length is None and most:
+            await loop.run_in_executor(self._workers, answers.hold, answer, most)
         return answer
 
     def _seconds_left(self, path: str, limit: tuple[int, float]) -> int | None:
@@ -572,13 +584,17 @@ def _file(bundle: Bundle, encoding: Encoding, accepts_gzip: bool, fault: Fault) 
     """The answer that brings a bundle; its length is None where only making it would tell."""
     if encoding == "transport" and not accepts_gzip:
         encoding = "plain"  # as clients without gzip see it
-    source = None if fault.drop_bracket else bundle.source
-    text = without_bracket(bundle.read_text()) if fault.drop_bracket else bundle.read_text()
+    source = None if fault.spoils_text else bundle.source
+    text: Iterable[bytes] = bundle.read_text()
+    if fault.spoils_text:
+        text = spoiled_text(text, fault, is_array=b"]" in bundle.closing)
     headers = {"Content-Type": "application/json", "Content-Disposition": "attachment; filename=DataExport.json"}
     if encoding == "plain":
         return Answer(200, headers, text, source.length if source else None)
 
-    if source is not None:
+    if fault.not_zipped:
+        body, length = text, source.length if source else None
+    elif source is not None:
         body, length = source.read_gzip(), source.gzip_length
     else:
         body, length = compress(text, FAST if bundle.is_streamed else SMALL), None

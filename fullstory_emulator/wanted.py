@@ -54,7 +54,7 @@ class Wanted:
     scope: str
 
 
-class Refusal(Exception):
+class Refusal(ValueError):
     """The request is refused with this status and sentence."""
 
     def __init__(self, status: int, message: str) -> None:
