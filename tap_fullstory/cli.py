@@ -106,9 +106,20 @@ def _discover(args: argparse.Namespace) -> None:
 
 def _streams(parsed: Config) -> list[Stream]:
     """Return all streams that the tap has with these settings."""
+    from tap_fullstory.dictionary import FIELDS
+    from tap_fullstory.privacy import Privacy
     from tap_fullstory.streams import bundles, events
 
-    return [events.stream(event_key=parsed.event_key, custom=parsed.custom_columns), bundles.stream()]
+    hashes = Privacy(parsed).hashes
+    return [
+        events.stream(
+            event_key=parsed.event_key,
+            custom=parsed.custom_columns,
+            hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if hashes(one)},
+            custom_vars=parsed.custom_vars != "drop",
+        ),
+        bundles.stream(),
+    ]
 
 
 def _test(args: argparse.Namespace) -> None:
