@@ -20,6 +20,8 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": ["boolean", "null"]},
     "hours": {"type": ["number", "null"], "minimum": 0},
     "integer": {"type": ["integer", "null"], "minimum": 0},
+    "list of names": {"type": ["array", "null"], "items": {"type": "string"}},
+    "list of names or patterns": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}},
     "list of names or objects": {
         "type": ["array", "null"],
         "items": {"type": ["string", "object"], "minLength": 1, "required": ["name"]},

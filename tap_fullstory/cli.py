@@ -109,9 +109,20 @@ def _discover(args: argparse.Namespace) -> None:
 
 def _streams(parsed: Config) -> list[Stream]:
     """Return all streams that the tap has with these settings."""
+    from tap_fullstory.dictionary import FIELDS
+    from tap_fullstory.privacy import Privacy
     from tap_fullstory.streams import bundles, events
 
-    return [events.stream(event_key=parsed.event_key, custom=parsed.custom_columns), bundles.stream()]
+    hashes = Privacy(parsed).hashes
+    return [
+        events.stream(
+            event_key=parsed.event_key,
+            custom=parsed.custom_columns,
+            hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if hashes(one)},
+            custom_vars=parsed.custom_vars != "drop",
+        ),
+        bundles.stream(),
+    ]
 
 
 def _test(args: argparse.Namespace) -> None:
@@ -240,7 +251,8 @@ def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[st
     if selections is None:
         return SegmentExport(client, spool, parsed, None)
     columns = selections[NAME].columns if NAME in selections else ()
-    return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns))
+    by_type = bool(parsed.event_types or parsed.exclude_event_types)
+    return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns, by_type=by_type))
 
 
 def _progress(report: Report) -> Progress | None:

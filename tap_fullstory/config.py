@@ -15,7 +15,20 @@ from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from tap_fullstory import __version__
-from tap_fullstory.dictionary import FIELD_OF, LONGEST_COLUMN, Field, column_name, columns, custom_field
+from tap_fullstory.dictionary import (
+    BUNDLE_ID,
+    CUSTOM_VARS,
+    EVENT_ID,
+    FIELD_OF,
+    FIELDS,
+    LONGEST_COLUMN,
+    REPLICATION_KEY,
+    Field,
+    Kind,
+    column_name,
+    columns,
+    custom_field,
+)
 from tap_fullstory.errors import ConfigError
 from tap_fullstory.moments import parse_moment
 
@@ -39,8 +52,10 @@ _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
 
+_PATTERN = re.compile(r"[*?[]")
+
 # The settings that decide which columns there are.
-OF_COLUMNS = ("event_key", "custom_columns")
+OF_COLUMNS = ("event_key", "custom_columns", "custom_vars", "hash_columns")
 # What `--suggest-columns` adds to an entry of "custom_columns", for people.
 SUGGESTED = ("type", "events", "example")
 
@@ -65,6 +80,13 @@ class Config:
     export_timeout: float = 14_400.0  # seconds that one export may take
     event_key: bool = False
     custom_columns: tuple[Field, ...] = ()
+    custom_vars: str = "json"
+    custom_vars_exclude: tuple[str, ...] = ()
+    event_types: frozenset[str] = frozenset()
+    exclude_event_types: frozenset[str] = frozenset()
+    hash_columns: tuple[str, ...] = ()
+    hash_key: str | None = field(default=None, repr=False)
+    strip_query: tuple[str, ...] = ()
     gap_check_hours: float = 72.0
     reread_hours: float = 0.0
     skip_bundles: frozenset[int] = frozenset()
@@ -244,6 +266,33 @@ def _custom_columns(value: Any) -> tuple[Field, ...]:
     return fields
 
 
+def _custom_vars(value: Any) -> str:
+    if value in ("json", "drop"):
+        return str(value)
+    raise _Wrong('"json" or "drop"')
+
+
+def _names(expected: str) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        if isinstance(value, list) and all(map(is_name, value)):
+            return tuple(value)
+        raise _Wrong(expected)
+
+    return parse
+
+
+def _event_types(value: Any) -> frozenset[str]:
+    if isinstance(value, list) and all(one == "" or is_name(one) for one in value):  # Fullstory's "" is unknown
+        return frozenset(value)
+    raise _Wrong('a list of types of events, such as ["click", "custom"]')
+
+
+def _hash_key(value: Any) -> str:
+    if is_name(value):
+        return value
+    raise _Wrong("a text that is not empty, without NUL")
+
+
 def is_name(value: Any) -> TypeGuard[str]:
     """Return whether *value* is the name of a member as records hold it."""
     return isinstance(value, str) and value != "" and _UNSAFE.search(value) is None
@@ -361,6 +410,58 @@ SETTINGS: tuple[Setting, ...] = (
         '"column": "plan"}`; `--suggest-columns` prints a list.',
     ),
     Setting(
+        "custom_vars",
+        "string",
+        _custom_vars,
+        "`json`",
+        "`drop` leaves the column `CustomVars` out, with everything that has no column of its own.",
+        text=True,
+    ),
+    Setting(
+        "custom_vars_exclude",
+        "list of names or patterns",
+        _names('a list of names of custom variables, or of patterns such as "user_*"'),
+        "`[]`",
+        "Names, or patterns such as `user_*`, that `CustomVars` leaves out.",
+    ),
+    Setting(
+        "event_types",
+        "list of names",
+        _event_types,
+        "`[]`",
+        "If not empty: only events whose `EventType` is one of these are emitted.",
+    ),
+    Setting(
+        "exclude_event_types",
+        "list of names",
+        _event_types,
+        "`[]`",
+        "Events whose `EventType` is one of these are left out.",
+    ),
+    Setting(
+        "hash_columns",
+        "list of names or patterns",
+        _names('a list of columns or custom variables, or of patterns such as "user_*"'),
+        "`[]`",
+        "Columns and custom variables, or patterns such as `user_*`, that hold keyed hashes in place of values.",
+    ),
+    Setting(
+        "hash_key",
+        "string, secret",
+        _hash_key,
+        "none",
+        "The key of `hash_columns`: HMAC-SHA-256, 64 hexadecimal digits.",
+        secret=True,
+        text=True,
+    ),
+    Setting(
+        "strip_query",
+        "list of names or patterns",
+        _names('a list of columns or custom variables that hold URLs, or of patterns such as "*Url"'),
+        "`[]`",
+        "Columns and custom variables, or patterns such as `*Url`, whose URLs lose query and fragment.",
+    ),
+    Setting(
         "gap_check_hours",
         "hours",
         _hours,
@@ -464,6 +565,13 @@ def parse_config(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Con
             f'"end_date" must lie after "start_date", but {settings["end_date"]!r} does not lie after '
             f"{settings['start_date']!r}."
         )
+    if config.event_types and config.exclude_event_types:
+        raise ConfigError('"event_types" and "exclude_event_types" exclude each other: set one of them.')
+    if config.hash_columns and config.hash_key is None:
+        raise ConfigError(
+            '"hash_columns" needs "hash_key": without a key, everybody could hash what they guess and compare.'
+        )
+    _check_names(config)
     if config.reread_hours and not config.event_key:
         raise ConfigError(
             '"reread_hours" needs "event_key": true: without a key, what is read again would be there twice.'
@@ -478,7 +586,47 @@ def parse_columns(settings: Mapping[str, Any]) -> Config:
         ConfigError: one of them is not what is expected.
     """
     values = {name: parse_setting(name, settings[name]) for name in OF_COLUMNS if settings.get(name) is not None}
-    return Config(api_key="", **values)
+    config = Config(api_key="", **values)
+    _check_names(config)
+    return config
+
+
+def _check_names(config: Config) -> None:
+    """Look for names that do not do what they seem to do: values would leave the tap as they are.
+
+    Raises:
+        ConfigError: names the setting, the name and what to write instead.
+    """
+    fields = (*FIELDS, *config.custom_columns)
+    known: dict[str, Field | None] = {name: one for one in fields for name in (one.name, *one.source_names)}
+    known |= dict.fromkeys((BUNDLE_ID, CUSTOM_VARS, EVENT_ID))
+    nearest = {name.lower(): name for name in known}
+    for setting in ("hash_columns", "strip_query", "custom_vars_exclude"):
+        for name in getattr(config, setting):
+            why = ""
+            if name in known:
+                why = _why_not(setting, name, known[name])
+            elif name.lower() in nearest and not _PATTERN.search(name):
+                pattern = _shown(f"[{name[0]}]{name[1:]}")
+                why = (
+                    f"which differs from {_shown(nearest[name.lower()])} in case alone. Write that, or, if a custom "
+                    f"variable is called so, the pattern {pattern}."
+                )
+            if why:
+                raise ConfigError(f'"{setting}" names {_shown(name)}, {why}')
+
+
+def _why_not(setting: str, name: str, field: Field | None) -> str:
+    """Return why a column may not be named there, "" if it may."""
+    if setting == "custom_vars_exclude":
+        return "which is a column, and not in CustomVars. Deselect the column in the catalog."
+    if name in (REPLICATION_KEY, BUNDLE_ID, EVENT_ID):
+        return "which has to stay as it is, since the tap and targets go by it."
+    if name == CUSTOM_VARS:
+        return 'which holds many variables. Name these, or patterns such as "user_*".'
+    if setting == "strip_query" and field and field.kind not in (Kind.STRING, Kind.JSON):
+        return "which holds no URLs."
+    return ""
 
 
 def parse_setting(name: str, value: Any) -> Any:
@@ -501,7 +649,8 @@ def parse_setting(name: str, value: Any) -> Any:
 def secrets(settings: Mapping[str, Any]) -> list[str]:
     """Return what in *settings*, checked or not, must appear in no output; a letter or two cannot be hidden."""
     headers = settings.get("http_headers")
-    values = [settings.get("api_key"), *(headers.values() if isinstance(headers, dict) else ())]
+    keys = (settings.get("api_key"), settings.get("hash_key"))
+    values = [*keys, *(headers.values() if isinstance(headers, dict) else ())]
     return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
 
 

@@ -10,7 +10,7 @@ Export spell a field differently, `name` is the column and `names` says what eac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -22,6 +22,7 @@ CUSTOM_VARS = "CustomVars"
 BUNDLE_ID = "_bundle_id"
 EVENT_ID = "event_id"
 REPLICATION_KEY = "EventStart"
+EVENT_TYPE = "EventType"
 
 LONGEST_COLUMN = 63  # bytes; PostgreSQL cuts longer names
 _NOT_IN_COLUMN = re.compile(r'[."\\\x00-\x1f\x7f\ud800-\udfff]')
@@ -203,10 +204,16 @@ def columns(*, event_key: bool, custom: Sequence[Field] = ()) -> tuple[Field, ..
     return (*key, *FIELDS, *custom, CUSTOM_VARS_FIELD, BUNDLE_ID_FIELD)
 
 
-def schema(*, event_key: bool, custom: Sequence[Field] = ()) -> dict[str, Any]:
-    """Return the JSON Schema of `events`: a flat, closed list of nullable scalars, which every target takes."""
+def schema(*, event_key: bool, custom: Sequence[Field] = (), hashed: Container[str] = ()) -> dict[str, Any]:
+    """Return the JSON Schema of `events`: a flat, closed list of nullable scalars, which every target takes.
+
+    Args:
+        hashed: columns that hold hashes in place of values.
+    """
     properties = {
         one.name: {**_JSON_TYPES[one.kind], "description": one.meaning}
+        if one.name not in hashed
+        else {**_JSON_TYPES[Kind.STRING], "description": f"Keyed hash: {one.meaning}"}
         for one in columns(event_key=event_key, custom=custom)
     }
     return {"type": "object", "properties": properties, "additionalProperties": False}

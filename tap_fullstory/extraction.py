@@ -19,6 +19,7 @@ from tap_fullstory.layout import Layout
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.pieces import Piece, pieces, since
 from tap_fullstory.prefetch import ahead
+from tap_fullstory.privacy import Privacy
 from tap_fullstory.records import ALL, EventReader, Records, Window
 from tap_fullstory.report import Report
 from tap_fullstory.spans import Span
@@ -46,6 +47,7 @@ class Extraction:
         self._run = run
         self._config = run.config
         self._layout = layout
+        self._privacy = Privacy(run.config)
         self._left = parse_events_bookmark(bookmark)
         self._begun = begin(self._left, run.config, run.now)
         self._at = self._begun
@@ -231,7 +233,8 @@ class Extraction:
             self._at = self._at.holds(piece.bundle, content)
         if self._log:
             counted = piece.counted or ALL
-            events = file.cuts.total if counted == ALL else self._count(piece, counted, file)
+            whole = counted == ALL and not self._privacy.selects
+            events = file.cuts.total if whole else self._count(piece, counted, file)
             yield from self._logged(piece, file, events)
 
     def _logged(self, piece: Piece, file: SpoolFile, events: int) -> Iterator[Records]:
@@ -279,8 +282,9 @@ class Extraction:
         return Content(bundle.stop, events, digest & MAX_INTEGER)
 
     def _count(self, piece: Piece, window: Window, file: SpoolFile) -> int:
-        """Return how many events of a bundle lie in *window*."""
-        reader = EventReader(Layout((REPLICATION_KEY, BUNDLE_ID), ()), piece.bundle.id, window, Report())
+        """Return how many events of a bundle are emitted if they lie in *window*."""
+        layout = Layout((REPLICATION_KEY, BUNDLE_ID), (), privacy=self._privacy)
+        reader = EventReader(layout, piece.bundle.id, window, Report())
         chunks = read_chunks(file.file, file.cuts)
         return sum(_from_events(reader, chunk, file, piece.bundle).count for chunk in chunks)
 
@@ -355,8 +359,9 @@ def _named(gaps: Sequence[Span]) -> str:
 
 _REPEAT = "Bundle %s was written in part, but %s; %s is read again from the beginning: %s."
 _FEWER = (
-    "Bundle %s holds %s events fewer than when it was read before; a deletion at Fullstory looks like that. The rows "
-    'that are gone there: SELECT * FROM events WHERE "_bundle_id" = %s AND "_sdc_extracted_at" < \'%s\''
+    "Bundle %s holds %s events fewer than when it was read before; a deletion at Fullstory, or another choice of event "
+    "types, looks like that. The rows that are gone there: "
+    'SELECT * FROM events WHERE "_bundle_id" = %s AND "_sdc_extracted_at" < \'%s\''
 )
 _CHANGED = "Fullstory now delivers other bytes, or end_date was moved within it"
 

@@ -20,6 +20,7 @@ from tap_fullstory.dictionary import (
     BUNDLE_ID,
     CUSTOM_VARS,
     EVENT_ID,
+    EVENT_TYPE,
     FIELD_OF,
     FIELDS,
     MAX_INTEGER,
@@ -29,6 +30,7 @@ from tap_fullstory.dictionary import (
     Kind,
 )
 from tap_fullstory.identity import CUSTOM_PREFIX, MEMBERS
+from tap_fullstory.privacy import OPEN, Privacy, Treatment
 
 MOST_NAMES = 128  # that are no columns; each costs every event a little, and with twice as many dicts are faster
 
@@ -88,8 +90,12 @@ class Place:
 
     @property
     def is_watched(self) -> bool:
-        """Whether it needs a second look: times do, JSON texts, and what its column calls otherwise."""
-        return self.member != self.column or self.kind is Kind.TIMESTAMP or self.kind is Kind.JSON
+        """Whether it needs a second look: times do, and what its column calls otherwise."""
+        return self.member != self.column or self.kind is Kind.TIMESTAMP
+
+
+# An attribute, the name under which changes of its values are counted, and what is done to them.
+Treated = tuple[str, str, Treatment]
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class Shape:
         decode: reads a JSON array of them, into structs whose members are typed as the columns.
         watched: those of the members that need a second look.
         watched_late: the same of custom variables; what they hold identifies an event as it came, so they come last.
+        treated: those of the members whose values are not written as they are.
         whole: whether an encoded event is a record as it is, and has not to be taken apart at the marks.
         rest: whether members that are not selected follow.
         custom: whether all members that are no columns are custom variables, and kept.
@@ -109,6 +116,7 @@ class Shape:
     decode: Callable[[bytes], list[Any]]
     watched: tuple[Place, ...]
     watched_late: tuple[Place, ...]
+    treated: tuple[Treated, ...]
     whole: bool
     rest: bool
     custom: bool
@@ -122,6 +130,7 @@ class Layout:
         columns: the columns to emit, a subset of `dictionary.columns`.
         unknown: documented fields, or columns of *custom*, that count as unknown, since the catalog does not know them.
         custom: custom variables that have columns of their own.
+        privacy: which events and values may leave the tap.
 
     Attributes:
         fields: the selected columns that hold members of events.
@@ -132,10 +141,17 @@ class Layout:
         shape: what to expect; None: anything, for instance since there are too many names.
         convert: makes structs of dicts that have any members, and leaves what is no column; None: there is no such
             type, so each event has to be read on its own.
-        watched, watched_late: of these structs, like those of a `Shape`.
+        watched, watched_late, treated: of these structs, like those of a `Shape`.
+        treatments: what is done to the values of selected columns, if anything is, by column.
     """
 
-    def __init__(self, columns: Sequence[str], unknown: Iterable[str], custom: Sequence[Field] = ()) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        unknown: Iterable[str],
+        custom: Sequence[Field] = (),
+        privacy: Privacy = OPEN,
+    ) -> None:
         selected = set(columns)
         self.all_fields = (*FIELDS, *custom)
         self.fields = tuple(field for field in self.all_fields if field.name in selected)
@@ -147,6 +163,9 @@ class Layout:
         self.custom_vars = CUSTOM_VARS in selected
         self.event_id = EVENT_ID in selected
         self.bundle_id = BUNDLE_ID in selected
+        self.privacy = privacy
+        treatments = ((field.name, privacy.of_column(field)) for field in self.fields)
+        self.treatments = {name: treatment for name, treatment in treatments if treatment}
         self._places = {name: Place(name, field.name, field.kind) for name, field in FIELD_OF.items()}
         # Attributes have names that any type takes; what is read and written is called as it should be.
         self._renamed: dict[str, str] = {}
@@ -163,6 +182,12 @@ class Layout:
         }
         taken = (self._renamed.get(place.column) for place in self._columns.values())
         self._taken = frozenset(filter(None, taken))  # columns in every type: nothing else can have their names there
+        # what identifies an event, and what decides whether it is emitted
+        self._always = {
+            REPLICATION_KEY,
+            *(MEMBERS if self.event_id else ()),
+            *((EVENT_TYPE,) if privacy.selects else ()),
+        }
         self._met: set[str] = set()
         self._misses = 0
         self._names: frozenset[str] = frozenset()
@@ -170,17 +195,19 @@ class Layout:
         self.convert: Callable[[Any], list[Any]] | None = None
         self.watched: tuple[Place, ...] = ()
         self.watched_late: tuple[Place, ...] = ()
+        self.treated: tuple[Treated, ...] = ()
         own = self._renamed.values()
         if len(set(own)) < len(own) or not all(map(_is_learnable, own)):
             return
-        # What identifies an event must be read by its type, and what counts as unknown is not. And the first mark
+        # What decides about an event must be read by its type, and what counts as unknown is not. And the first mark
         # stands behind a member that every record has.
-        untyped = self.event_id and self.unknown.intersection(MEMBERS)
+        untyped = self._always.intersection(self.unknown)
         if self.bundle_id and not untyped:
             self.shape = self._make_shape(self._names)
         members = [*_own(EVENT_ID), *self._members(self._columns), *_own(BUNDLE_ID), *_own(CUSTOM_VARS)]
         self.convert = partial(msgspec.convert, type=list[_struct(members, self._renamed)])  # type: ignore[misc]
         self.watched, self.watched_late = self._watched(self._columns)
+        self.treated = self._treated(self._columns)
 
     def learn(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take note of events that did not have the shape."""
@@ -204,13 +231,12 @@ class Layout:
         return _is_learnable(name) and name not in self._taken
 
     def _make_shape(self, names: frozenset[str]) -> Shape:
-        always = {*MEMBERS} if self.event_id else {REPLICATION_KEY}
-        identifying = {*MEMBERS, *self.identifying} if self.event_id else {REPLICATION_KEY}
-        columns = [name for name in self._columns if name in names | always | _SEVERAL]
+        typed = {*self._always, *(self.identifying if self.event_id else ())}
+        columns = [name for name in self._columns if name in names | self._always | _SEVERAL]
         rest: dict[str, Any] = {
-            place.member: TYPES[place.kind] if name in identifying else Raw
+            place.member: TYPES[place.kind] if name in typed else Raw
             for name, place in self._places.items()
-            if name in self.known and name in names | always and name not in columns
+            if name in self.known and name in names | self._always and name not in columns
         }
         # in the same order, whenever each was met
         extras = {f"extra{number}": name for number, name in enumerate(sorted(names - self.known))}
@@ -230,6 +256,7 @@ class Layout:
             decode=decoder.decode,
             watched=watched,
             watched_late=watched_late,
+            treated=self._treated(columns) + self._treated_extras(extras),
             whole=not (extras or rest),
             rest=bool(rest),
             custom=self.custom_vars and all(map(is_custom, names - self.known)) and not names & self.unknown,
@@ -250,6 +277,24 @@ class Layout:
         watched = {name: self._places[name] for name in names if self._places[name].is_watched}
         late = tuple(place for name, place in watched.items() if name not in FIELD_OF)
         return tuple(place for name, place in watched.items() if name in FIELD_OF), late
+
+    def _treated(self, names: Iterable[str]) -> tuple[Treated, ...]:
+        columns = {self._places[name].column: self.field_of[name].name for name in names}
+        return tuple(
+            (attribute, column, self.treatments[column])
+            for attribute, column in columns.items()
+            if column in self.treatments
+        )
+
+    def _treated_extras(self, extras: Mapping[str, str]) -> tuple[Treated, ...]:
+        if not (self.custom_vars and self.privacy.treats):
+            return ()
+        treated = ((member, name, self.treatment(name)) for member, name in extras.items())
+        return tuple(one for one in treated if one[2])
+
+    def treatment(self, name: str) -> Treatment:
+        """Return what is done to values that are in CustomVars under this name."""
+        return self.privacy.of_variable(name, self.field_of.get(name))
 
 
 # names of columns that have several

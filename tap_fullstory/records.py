@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import chain, compress, filterfalse, groupby
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from tap_fullstory.dictionary import (
     BUNDLE_ID,
     CUSTOM_VARS,
     EVENT_ID,
+    EVENT_TYPE,
     MAX_INTEGER,
     MIN_INTEGER,
     REPLICATION_KEY,
@@ -45,9 +47,11 @@ from tap_fullstory.layout import (
     TYPES,
     Layout,
     Place,
+    Treated,
     is_custom,
 )
 from tap_fullstory.moments import are_utc, to_utc
+from tap_fullstory.privacy import Note
 from tap_fullstory.report import Change, Report
 
 FEW_ESCAPES = 50  # looked at one by one for NUL; with more, one search through all the text is faster
@@ -135,6 +139,7 @@ class EventReader:
         self._bundle_id = bundle_id
         self._marked = Raw(b"%d%b" % (bundle_id, EXTRAS_MARK))
         self._holds = None if window == ALL else window.holds
+        self._wants = layout.privacy.wants if layout.privacy.selects else None
         self._report = report
 
     def from_events(self, chunk: Chunk, time_extracted: str) -> Records:
@@ -188,11 +193,15 @@ class EventReader:
             return None
         if self._holds is not None:
             events = [event for event in events if self._holds(event.EventStart)]
+        before = len(events)
+        if self._wants is not None:
+            events = [event for event in events if self._wants(event.EventType)]
         if self._layout.event_id:
             for event in events:
                 event.event_id = event_id({**_set(event, shape.identifying), **_identifying(event)})
         if not _complete(events, shape.watched_late):
             return None
+        notes = _treat(events, shape.treated)
         bundle_id = self._bundle_id if shape.whole else self._marked
         for event in events:
             event._bundle_id = bundle_id
@@ -202,6 +211,7 @@ class EventReader:
             if len(selected) != len(events):
                 return None
             lines = b"".join(selected)
+        self._note(notes, before - len(events))
         return _Run(len(events), lines if shape.whole else self._with_custom_vars(lines, custom=shape.custom))
 
     def _with_custom_vars(self, lines: bytes, *, custom: bool) -> bytes:
@@ -230,7 +240,6 @@ class EventReader:
 
     def _any(self, array: bytes) -> _Run | None:
         layout, known = self._layout, self._layout.known.__contains__
-        extras: list[dict[str, Any]] = []
         assert layout.convert
         try:
             members = _decode_dicts(array)
@@ -238,15 +247,13 @@ class EventReader:
             events = layout.convert(members)
         except _UNREADABLE:
             return None
-        if not _complete(events, layout.watched):
+        if not _complete(events, layout.watched) or not self._types_are_plain(members):
             return None
-        if self._holds is not None:
-            wanted = [self._holds(event.EventStart) for event in events]
+        met = members
+        wanted, left_out = self._wanted(events, members)
+        if wanted is not None:
             events, members, identities = (list(compress(all_, wanted)) for all_ in (events, members, identities))
-        for one in members:
-            unknown = list(filterfalse(known, one))
-            unknown.sort()
-            extras.append({name: one[name] for name in unknown})
+        extras = [{name: one[name] for name in sorted(filterfalse(known, one))} for one in members]
         if layout.event_id:
             for event, identity, extra, one in zip(events, identities, extras, members, strict=True):
                 identity.EventStart = event.EventStart
@@ -254,7 +261,11 @@ class EventReader:
                 event.event_id = event_id({**extra, **own, **_identifying(identity)})
         if not _complete(events, layout.watched_late):
             return None
-        layout.learn(members)
+        layout.learn(met)
+        notes = _treat(events, layout.treated)
+        if layout.custom_vars and layout.privacy.treats:
+            extras = [self._treated(extra, notes) for extra in extras]
+        self._note(notes, left_out)
         if layout.bundle_id:
             for event in events:
                 event._bundle_id = self._bundle_id
@@ -264,6 +275,20 @@ class EventReader:
                     event.CustomVars = text
         self._count_extras(Counter(chain.from_iterable(extras)))
         return _Run(len(events), encode_lines(events))
+
+    def _types_are_plain(self, members: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether it can be said at once which events are left out for their type."""
+        return self._wants is None or all(isinstance(one.get(EVENT_TYPE), (str, NoneType)) for one in members)
+
+    def _wanted(self, events: Sequence[Any], members: Sequence[Mapping[str, Any]]) -> tuple[Sequence[bool] | None, int]:
+        """Return which events are emitted (None: all of them), and how many are left out for their type."""
+        if self._holds is None and self._wants is None:
+            return None, 0
+        held = [self._holds is None or self._holds(event.EventStart) for event in events]
+        if self._wants is None:
+            return held, 0
+        wanted = [holds and self._wants(one.get(EVENT_TYPE)) for holds, one in zip(held, members, strict=True)]
+        return wanted, sum(held) - sum(wanted)
 
     def _exact(self, data: bytes) -> _Run:
         layout = self._layout
@@ -276,10 +301,19 @@ class EventReader:
         values, extras, moved = _to_columns(members, layout, note, note if layout.custom_vars else _uncounted)
         if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
             return _Run(0, b"")
+        if self._wants is not None and not self._wants(_FIT[Kind.STRING](members.get(EVENT_TYPE))[0]):
+            self._report.left_out += 1
+            return _Run(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
         record: dict[str, Any] = {}
         if layout.event_id:
             record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members, layout)})
+        treated: list[tuple[Change, str]] = []
+        if layout.custom_vars and layout.privacy.treats:
+            kept = self._treated(kept, treated)
+        for name, treatment in layout.treatments.items():
+            if name in values:
+                values[name] = treatment(values[name], name, _to(treated))
         record |= {field.name: values[field.name] for field in layout.fields if field.name in values}
         if layout.bundle_id:
             record[BUNDLE_ID] = self._bundle_id
@@ -288,9 +322,25 @@ class EventReader:
                 record[CUSTOM_VARS] = encode(dict(sorted(kept.items()))).decode()
                 self._report.change(Change.MOVED, moved & kept.keys())
             self._count_extras(Counter(kept.keys() if not layout.custom_vars else kept.keys() - moved))
+        self._note(treated)
+        left_out = {name for change, name in treated if change is Change.EXCLUDED}
         for change, name in changes:
-            self._changed(change, name)
+            if name not in left_out:
+                self._changed(change, name)
         return _Run(1, encode_lines([record]))
+
+    def _treated(self, extra: Mapping[str, Any], notes: list[tuple[Change, str]]) -> dict[str, Any]:
+        """Return what may be in CustomVars of what would be there."""
+        treatment, note = self._layout.treatment, _to(notes)
+        found = {name: treatment(name)(value, name, note) for name, value in extra.items()}
+        return {name: value for name, value in found.items() if value is not UNSET}
+
+    def _note(self, notes: Sequence[tuple[Change, str]], left_out: int = 0) -> None:
+        """Count what was done to values, and events that were left out for their type."""
+        if notes:
+            for (change, name), count in Counter(notes).items():
+                self._report.change(change, {name: count})
+        self._report.left_out += left_out
 
     def _is_column(self, name: str) -> bool:
         return self._layout.field_of[name] in self._layout.fields
@@ -341,11 +391,9 @@ def _complete(events: list[Any], watched: Sequence[Place]) -> bool:
         values = [value for value in map(attrgetter(name), events) if value is not UNSET]
         if not values:
             continue
-        if place.kind is Kind.TIMESTAMP:
-            if not are_utc([text for text in values if text is not None]) and not _normalise(events, name):
-                return False
-        elif place.kind is Kind.JSON:
-            _write_out(events, name)
+        is_time = place.kind is Kind.TIMESTAMP and not are_utc([text for text in values if text is not None])
+        if is_time and not _normalise(events, name):
+            return False
         if place.column != name and not _rename(events, name, place.column):
             return False
     return True
@@ -375,12 +423,20 @@ def _normalise(events: list[Any], name: str) -> bool:
     return True
 
 
-def _write_out(events: list[Any], name: str) -> None:
-    """Make JSON text of the values of a column."""
-    for event in events:
-        value = getattr(event, name)
-        if value is not UNSET and value is not None:
-            setattr(event, name, encode(value).decode())
+def _treat(events: list[Any], treated: Sequence[Treated]) -> list[tuple[Change, str]]:
+    """Do to the values of events what has to be done before they are written; return what was done."""
+    notes: list[tuple[Change, str]] = []
+    note = _to(notes)
+    for attribute, name, treatment in treated:
+        for event in events:
+            value = getattr(event, attribute)
+            if value is not UNSET:
+                setattr(event, attribute, treatment(value, name, note))
+    return notes
+
+
+def _to(notes: list[tuple[Change, str]]) -> Note:
+    return lambda change, name: notes.append((change, name))
 
 
 def _identifying(event: Any) -> dict[str, Any]:
@@ -482,7 +538,7 @@ def _to_columns(
 def _fit(field: Field, value: Any, name: str, changed: Callable[[Change, str], None]) -> tuple[Any, Change | None]:
     """Return a value as its column holds it (UNSET: it does not fit), and what had to be done for that."""
     if field.kind is Kind.JSON:
-        return (None if value is None else encode(_to_json(value, name, changed)).decode()), None
+        return _to_json(value, name, changed), None
     return _FIT[field.kind](value)
 
 

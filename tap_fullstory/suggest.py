@@ -13,9 +13,19 @@ from typing import Any
 
 from tap_fullstory.bundles import Bundle, read_chunks
 from tap_fullstory.config import Config, is_name
-from tap_fullstory.dictionary import FIELD_OF, LONGEST_COLUMN, Field, column_name, columns, custom_field
+from tap_fullstory.dictionary import (
+    EVENT_TYPE,
+    FIELD_OF,
+    LONGEST_COLUMN,
+    Field,
+    Kind,
+    column_name,
+    columns,
+    custom_field,
+)
 from tap_fullstory.errors import BundleError
 from tap_fullstory.moments import to_text
+from tap_fullstory.privacy import OPEN, Privacy
 from tap_fullstory.records import read_members
 from tap_fullstory.report import Report
 from tap_fullstory.sources import Source
@@ -32,20 +42,24 @@ Entry = dict[str, Any]
 
 @dataclass
 class Seen:
-    """What the events of a bundle hold besides documented fields.
+    """What the events of a bundle hold besides documented fields, those that are left out aside.
 
     Attributes:
+        privacy: which events and variables may leave the tap.
         events: how many events.
         counts: on how many of them each name was.
         examples: a value of each, where there is one that says something.
     """
 
+    privacy: Privacy = OPEN
     events: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, Any] = field(default_factory=dict)
 
     def add(self, members: Mapping[str, Any]) -> None:
         """Take note of the members of an event."""
+        if not self.privacy.wants(members.get(EVENT_TYPE)):
+            return
         self.events += 1
         for name in members.keys() - FIELD_OF.keys():
             self.counts[name] += 1
@@ -60,11 +74,12 @@ def suggest(source: Source, config: Config, report: Report) -> list[Entry]:
         report: counts what the bundle cost.
     """
     seen = Seen()
+    privacy = Privacy(config)
     wanted = (one for one in source.newest() if one.id not in config.skip_bundles)
     for bundle in islice(wanted, TRIES):
         LOGGER.info("Reading bundle %s to see which custom variables its events have.", _named(bundle))
         with _borrowed(source, bundle) as file:
-            seen = look(file)
+            seen = look(file, privacy)
         if seen.events:
             break
     else:
@@ -87,13 +102,13 @@ def to_text_list(entries: Iterable[Entry]) -> str:
     return f"[\n  {lines}\n]" if lines else "[]"
 
 
-def look(file: SpoolFile) -> Seen:
+def look(file: SpoolFile, privacy: Privacy = OPEN) -> Seen:
     """Return what the events of a bundle hold.
 
     Raises:
         BundleError: one of them cannot be read.
     """
-    seen = Seen()
+    seen = Seen(privacy)
     for chunk in read_chunks(file.file, file.cuts):
         try:
             for members in read_members(chunk.data):
@@ -108,7 +123,7 @@ def to_entries(seen: Seen, own: Sequence[Field]) -> list[Entry]:
     entries = [_entry(seen, one) for one in own]
     taken = {name.lower() for one in (*columns(event_key=True), *own) for name in (one.name, *one.source_names)}
     for name in sorted(seen.counts.keys() - {name for one in own for name in one.source_names}):
-        if is_name(name):
+        if is_name(name) and not seen.privacy.excludes(name):
             column = _free(column_name(name), taken)
             taken.add(column.lower())
             entries.append(_entry(seen, custom_field(name, column)))
@@ -117,8 +132,10 @@ def to_entries(seen: Seen, own: Sequence[Field]) -> list[Entry]:
 
 def _entry(seen: Seen, one: Field) -> Entry:
     (name,) = one.source_names
-    entry = {"name": name, "column": one.name, "type": one.kind.value, "events": seen.counts[name]}
-    return {**entry, "example": mask(seen.examples[name])} if name in seen.examples else entry
+    hashed = seen.privacy.hashes(one)
+    kind = Kind.STRING if hashed else one.kind
+    entry = {"name": name, "column": one.name, "type": kind.value, "events": seen.counts[name]}
+    return {**entry, "example": mask(seen.examples[name])} if name in seen.examples and not hashed else entry
 
 
 def _free(column: str, taken: Container[str]) -> str:

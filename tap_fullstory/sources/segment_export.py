@@ -29,7 +29,7 @@ from isal import isal_zlib as zlib
 from tap_fullstory.bundles import GZIP_WINDOW, Bundle, check, read_chunks
 from tap_fullstory.client import FORBIDDEN, ME, Client, NotFoundError, RateLimit, duration, growing, is_safe
 from tap_fullstory.config import Config
-from tap_fullstory.dictionary import CUSTOM_VARS, EVENT_ID, FIELD_OF, FIELDS, REPLICATION_KEY, Field
+from tap_fullstory.dictionary import CUSTOM_VARS, EVENT_ID, EVENT_TYPE, FIELD_OF, FIELDS, REPLICATION_KEY, Field
 from tap_fullstory.errors import (
     BundleError,
     ConfigError,
@@ -437,7 +437,7 @@ class SegmentExport:
             page, token = self._client.get_json(url, _parse_segments, limit=limit, paginationToken=token)
 
 
-def members(columns: Sequence[str], custom: Sequence[Field] = ()) -> list[str] | None:
+def members(columns: Sequence[str], custom: Sequence[Field] = (), *, by_type: bool = False) -> list[str] | None:
     """Return the members to export for these columns of `events`, by Segment Export's names; None: all there are.
 
     Unprefixed variables and fields that are new cannot be asked for by name, so `CustomVars` needs all there are.
@@ -445,11 +445,14 @@ def members(columns: Sequence[str], custom: Sequence[Field] = ()) -> list[str] |
     Args:
         columns: none of them: the events themselves are not wanted.
         custom: custom variables that have columns of their own.
+        by_type: some events are left out for their type.
     """
     selected = set(columns)
     names = {REPLICATION_KEY, *(one.source_names[0] for one in (*FIELDS, *custom) if one.name in selected)}
     if CUSTOM_VARS in selected or not all(name in FIELD_OF or name.startswith(PREFIXES) for name in names):
         return None
+    if by_type:
+        names.add(EVENT_TYPE)
     if EVENT_ID in selected:
         names |= {*MEMBERS, f"{CUSTOM_PREFIX}*"}
         names -= {name for name in names if name.startswith(CUSTOM_PREFIX) and not name.endswith("*")}

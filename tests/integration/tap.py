@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from fullstory_emulator import Bundle, Emulator
+from fullstory_emulator import Bundle, Course, Emulator
 
 TIMEOUT = 60.0  # seconds; no run here takes more than a few
 DAY = 86400
@@ -153,8 +153,8 @@ class Run:
 class Tap:
     """The tap with a folder of its own, in front of an emulator.
 
-    With Segment Export, a window is as long as a bundle usually is; the emulator's clock stands where the last bundle has
-    become available: else there would be windows without events up to today.
+    With Segment Export, a window is as long as a bundle usually is; the emulator's clock stands where the last bundle
+    has become available: else there would be windows without events up to today. Exports are made at once.
     """
 
     def __init__(self, folder: Path, emulator: Emulator, source: str = "data_export") -> None:
@@ -164,6 +164,8 @@ class Tap:
         self.spool = folder / "spool"
         self.spool.mkdir()
         self._files = 0
+        if source == "segment_export":
+            emulator.course = Course(polls=0)
 
     def settings(self, changes: "Mapping[str, Any] | None" = None) -> Json:
         """The usual settings with *changes*; None takes one out."""

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tap_fullstory import bundles
 from tap_fullstory.bundles import check
-from tap_fullstory.config import parse_setting
+from tap_fullstory.config import parse_config, parse_setting
 from tap_fullstory.dictionary import custom_field
 from tap_fullstory.errors import BundleError
+from tap_fullstory.privacy import Privacy
 from tap_fullstory.suggest import Seen, look, mask, to_entries, to_text_list
 from tests.unit import event_texts, judge
 
@@ -63,7 +64,7 @@ def test_whatever_is_found_the_setting_takes_what_is_suggested(bundle: tuple[byt
 def test_columns_that_are_there_stay_and_others_give_way() -> None:
     """Pasting the list would rename or drop columns of a table that is full."""
     own = [custom_field("evt_z_int", "Total"), custom_field("evt_gone_str", "evt_gone_str")]
-    seen = Seen(9)
+    seen = Seen(events=9)
     for name in ("evt_z_int", "total", "pageurl", "a.b", "a_b", "A_B", "x" * 70, "x" * 63 + "é", "event_id"):
         seen.counts[name] = 3
 
@@ -83,6 +84,30 @@ def test_columns_that_are_there_stay_and_others_give_way() -> None:
         "x" * 63 + "é": "x" * 61 + "_2",
     } == {one["name"]: one["column"] for one in entries[2:]}
     assert sorted(one["name"] for one in entries[2:]) == [one["name"] for one in entries[2:]]
+
+
+def test_what_may_not_leave_the_tap_is_not_suggested() -> None:
+    """A variable that somebody keeps out would get a column, or be counted by events that are left out."""
+    privacy = Privacy(
+        parse_config(
+            {
+                "api_key": "a",
+                "event_types": ["click"],
+                "custom_vars_exclude": ["user_*"],
+                "hash_columns": ["evt_a_int"],
+                "hash_key": "k",
+            },
+            {},
+        )
+    )
+    spooled: Any = Spooled(
+        b'[{"EventType":"click","evt_a_int":1,"user_a_str":"x"},{"EventType":"load","evt_b":1},{"evt_c":1}]'
+    )
+
+    seen = look(spooled, privacy)
+
+    assert 1 == seen.events
+    assert [{"name": "evt_a_int", "column": "evt_a_int", "type": "string", "events": 1}] == to_entries(seen, [])
 
 
 @pytest.mark.parametrize(
