@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -511,7 +512,8 @@ class Emulator:
             kept = offset(fault.truncate_at, answer.length)
             answer.body = shortened(answer.body, kept)
             answer.length = None if answer.length is None else min(answer.length, kept)
-        response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
+        date = formatdate(self.now, usegmt=True)
+        response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, "Date": date, **answer.headers})
         if answer.length is not None and not self.chunked:
             response.content_length = answer.length
         elif request.version >= (1, 1):

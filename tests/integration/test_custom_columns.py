@@ -88,6 +88,7 @@ def own(run: Any, index: int) -> Json:
     return {**record, "CustomVars": run.custom(index)} if "CustomVars" in record else record
 
 
+@pytest.mark.only_source("data_export")
 def test_values_arrive_in_columns_of_their_own(run_tap: Tap, emulator: Emulator) -> None:
     """Values would be lost, changed, or in the column of another variable."""
     emulator.bundles = [values_bundle()]

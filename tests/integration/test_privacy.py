@@ -71,6 +71,7 @@ def misfits(word: str, number: int) -> list[Json]:
     ]
 
 
+@pytest.mark.only_source("data_export")
 def test_nothing_that_has_to_be_hidden_is_in_any_output(run_tap: Tap, emulator: Emulator) -> None:
     """Somebody promised that no e-mail address leaves Fullstory, and some odd event would break that promise."""
     bundles = []
@@ -264,6 +265,7 @@ def test_a_bundle_that_is_read_again_is_compared_as_it_is_written(run_tap: Tap, 
     assert "1 bundle read again, 0 of them written again" in second.last_line
 
 
+@pytest.mark.only_source("data_export")
 def test_custom_vars_can_be_left_out(run_tap: Tap, emulator: Emulator) -> None:
     """A column that nobody asked for would be there, or what is lost with it would not be counted."""
     emulator.bundles = [
