@@ -10,6 +10,8 @@ from fullstory_emulator import Bundle, Emulator
 from tests.integration.expected import INTEGERS, NUMBERS, TEXTS, TIMES
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 Catalog = dict[str, Any]
 
 
@@ -147,7 +149,6 @@ def test_other_types_in_a_catalog_are_ignored_with_a_warning(run_tap: Tap, emula
     assert 1 == sum("UserId" in line for line in run.said)
 
 
-@pytest.mark.only_source("data_export")
 def test_fields_unknown_to_an_old_catalog_go_to_custom_vars(run_tap: Tap, emulator: Emulator) -> None:
     """Whoever upgrades the tap with an old catalog would lose the new fields without a word."""
     emulator.bundles = [one_bundle(*(event(i, PageUrl="u", PageName="n", evt_x_str="x") for i in range(3)))]
@@ -170,7 +171,6 @@ def test_fields_unknown_to_an_old_catalog_go_to_custom_vars(run_tap: Tap, emulat
     assert any("evt_x_str" in line and "3" in line for line in dropped.said)
 
 
-@pytest.mark.only_source("data_export")
 def test_a_catalog_that_knows_neither_custom_vars_nor_bundle_id_works(run_tap: Tap, emulator: Emulator) -> None:
     """The catalog of tap-fullstory 1.x, without the tap's own columns, would end the run or lose the events."""
     emulator.bundles = [one_bundle(event(1, PageUrl="u"), event(2))]

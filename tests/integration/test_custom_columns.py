@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, FIRST, Json, Tap, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 COLUMNS: dict[str, Any] = {
     "custom_columns": [
         "user_plan_str",
@@ -88,7 +90,6 @@ def own(run: Any, index: int) -> Json:
     return {**record, "CustomVars": run.custom(index)} if "CustomVars" in record else record
 
 
-@pytest.mark.only_source("data_export")
 def test_values_arrive_in_columns_of_their_own(run_tap: Tap, emulator: Emulator) -> None:
     """Values would be lost, changed, or in the column of another variable."""
     emulator.bundles = [values_bundle()]

@@ -11,6 +11,8 @@ from fullstory_emulator import Bundle, Emulator
 from tests.integration.hidden import DEBUG, assert_hidden, spellings
 from tests.integration.tap import DAY, FIRST, Json, Run, Tap, bookmark, bundle, event, rfc
 
+pytestmark = pytest.mark.only_source("data_export")
+
 HASH_KEY = "pepper+1/%é"
 # Words that stand in values that have to be hashed, left out or cut, and nowhere else.
 WORDS = "Jane doe@example q7ksecret tok3n-abc Nairobi 555-0199".split()
@@ -71,7 +73,6 @@ def misfits(word: str, number: int) -> list[Json]:
     ]
 
 
-@pytest.mark.only_source("data_export")
 def test_nothing_that_has_to_be_hidden_is_in_any_output(run_tap: Tap, emulator: Emulator) -> None:
     """Somebody promised that no e-mail address leaves Fullstory, and some odd event would break that promise."""
     bundles = []
@@ -265,7 +266,6 @@ def test_a_bundle_that_is_read_again_is_compared_as_it_is_written(run_tap: Tap, 
     assert "1 bundle read again, 0 of them written again" in second.last_line
 
 
-@pytest.mark.only_source("data_export")
 def test_custom_vars_can_be_left_out(run_tap: Tap, emulator: Emulator) -> None:
     """A column that nobody asked for would be there, or what is lost with it would not be counted."""
     emulator.bundles = [
