@@ -53,7 +53,6 @@ CATALOGS: dict[str, dict[str, Any]] = {
     "old": {"columns": tuple(name for name in ALL if name not in UNKNOWN), "unknown": UNKNOWN},
     "newer, key": {"columns": tuple(name for name in ALL_AND_KEY if name not in NEWEST), "unknown": NEWEST},
     "old, key": {"columns": tuple(name for name in ALL_AND_KEY if name not in UNKNOWN), "unknown": UNKNOWN},
-    "own": {"columns": (*ALL, *OWN.values()), "own": OWN},
     "own, key": {"columns": (*ALL_AND_KEY, *OWN.values()), "own": OWN},
     "some own, no CustomVars": {"columns": ("event_id", "EventStart", "_bundle_id", "plan", "evt_a"), "own": OWN},
     "some own, some unknown": {
@@ -61,14 +60,12 @@ CATALOGS: dict[str, dict[str, Any]] = {
         "own": OWN,
         "unknown": ("plan", "evt_a", "SessionStart"),
     },
-    "clicks": {"columns": ALL, "privacy": PRIVACIES["one type"]},
     "no clicks, old": {
         "columns": tuple(name for name in ALL if name not in UNKNOWN),
         "unknown": UNKNOWN,
         "privacy": PRIVACIES["no clicks"],
     },
     "persons, own": {"columns": (*ALL_AND_KEY, *OWN.values()), "own": OWN, "privacy": PRIVACIES["persons"]},
-    "everything": {"columns": ALL_AND_KEY, "privacy": PRIVACIES["everything"]},
     "URLs": {"columns": (*ALL_AND_KEY, *OWN.values()), "own": OWN, "privacy": PRIVACIES["URLs"]},
     "some variables": {"columns": ALL, "privacy": PRIVACIES["some variables"]},
     "all of it": {"columns": (*ALL_AND_KEY, *OWN.values()), "own": OWN, "privacy": PRIVACIES["all"]},
@@ -87,7 +84,6 @@ CATALOGS: dict[str, dict[str, Any]] = {
         "own": ODDLY_OWN,
         "privacy": PRIVACIES["all"],
     },
-    "oddly own": {"columns": (*ALL_AND_KEY, *ODDLY_OWN.values()), "own": ODDLY_OWN},
 }
 
 WITH_ALL_EVENTS = [name for name in CATALOGS if "click" not in name]
