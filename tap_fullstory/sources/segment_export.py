@@ -171,7 +171,8 @@ class SegmentExport:
         first = until - until % length
         if end is not None:
             last = min(last, -(-end // SECOND) - 1)
-        new = range(first, last + 1, length)
+        written = end is not None and end <= bookmark.until
+        new = range(first, first if written else last + 1, length)
         earliest = min((gap[0] for gap in bookmark.gaps), default=bookmark.until)
         earliest = min(earliest, bookmark.until if again is None else again) // SECOND
         # The one that straddles `until` is new, and brings what is wanted of it before that along.

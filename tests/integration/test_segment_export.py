@@ -291,14 +291,16 @@ def test_a_run_that_waits_can_be_stopped_and_loses_no_export(run_tap: Tap, emula
     assert 2 == len(emulator.exports)
 
 
-def test_a_run_killed_inside_a_window_goes_on_without_its_file(run_tap: Tap, emulator: Emulator) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_killed_inside_a_window_goes_on(run_tap: Tap, emulator: Emulator, kept: bool) -> None:
     """An export made anew may differ, so records would repeat; the one that is paid for has the same bytes."""
     emulator.bundles = [big_bundle(MANY, first=1)]
     process = run_tap.start(settings={"checkpoint_records": 500})
     crashed = killed(process, read_lines(process, 3000))
     assert crashed.bookmark["partial"]
     for path in run_tap.spool.iterdir():
-        path.unlink()
+        if not kept:
+            path.unlink()
 
     rest = run_tap(state=crashed.states[-1])
 
@@ -307,7 +309,8 @@ def test_a_run_killed_inside_a_window_goes_on_without_its_file(run_tap: Tap, emu
     before = [m["record"]["UserId"] for m in crashed.messages[:last] if m["type"] == "RECORD"]
     assert [*range(1, MANY + 1)] == before + rest.numbers()
     assert not any("repeat" in line for line in rest.said)
-    assert 1 == len(emulator.exports)
+    assert (1, 1 if kept else 2) == (len(emulator.exports), len(to(emulator, LINKS)))
+    assert [] == run_tap.waiting()
 
 
 def test_exports_of_other_columns_are_not_used(run_tap: Tap, emulator: Emulator) -> None:
@@ -651,3 +654,16 @@ def test_a_dry_run_says_what_it_would_read(run_tap: Tap, emulator: Emulator) -> 
     assert 78 == wrong.returncode
     assert 'FAIL  export: "segment_id" names no segment' in wrong.stdout.decode()
     assert 0 == len(emulator.exports)
+
+
+def test_columns_are_suggested_from_one_window(run_tap: Tap, emulator: Emulator) -> None:
+    """`--suggest-columns` would pay for the exports of days, or look at bundles that the account does not have."""
+    emulator.bundles = [Bundle(FIRST, FIRST + DAY, [event(1, FIRST + 23 * HOUR, user_plan_str="gold")])]
+
+    done = run_tap.bare([*run_tap.command(settings=HOURLY)[3:], "--suggest-columns"])
+
+    assert 0 == done.returncode, done.stderr
+    (entry,) = json.loads(done.stdout)
+    assert ("user_plan_str", "xxxx") == (entry["name"], entry["example"])
+    assert [("2023-11-15T23:00:00Z", "2023-11-16T00:00:00Z")] == spans(emulator)
+    assert [] == run_tap.waiting()

@@ -11,6 +11,8 @@ from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, TIMEOUT, Json, Tap, bundle, event, rfc
 from tests.integration.test_resume import MANY, crash, safe, wait_for
 
+pytestmark = pytest.mark.only_source("data_export")
+
 SECRET = "Jane Doe <jane.doe@example.com> 0171-5550123"  # what a visitor typed
 TODAY = int(time.time()) // DAY * DAY
 
