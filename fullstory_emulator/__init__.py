@@ -7,18 +7,25 @@ with Emulator() as emulator:
 """
 
 from fullstory_emulator.bundles import Bundle, Prepared, bundle_id
+from fullstory_emulator.exports import Course, Export
 from fullstory_emulator.faults import Fault
 from fullstory_emulator.sample import sample_bundles, sample_events, sample_text
+from fullstory_emulator.segments import Segment
 from fullstory_emulator.server import Emulator, Request
+from fullstory_emulator.settling import settling
 
 __all__ = [
     "Bundle",
+    "Course",
     "Emulator",
+    "Export",
     "Fault",
     "Prepared",
     "Request",
+    "Segment",
     "bundle_id",
     "sample_bundles",
     "sample_events",
     "sample_text",
+    "settling",
 ]

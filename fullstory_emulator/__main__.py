@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(
         prog="python -m fullstory_emulator",
-        description="A stand-in for the Fullstory server API (GET /me, Data Export) on this machine.",
+        description="A stand-in for the Fullstory server API (GET /me, Data Export, Segment Export) on this machine.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -146,6 +146,7 @@ Fullstory emulator: {emulator.url}
   serves    {content}: {span}
   try       curl -H 'Authorization: Basic {emulator.api_key}' '{emulator.url}/api/v1/export/list?start=0'
   tap       {json.dumps(config)}
+  … or      {json.dumps({**config, "events_source": "segment_export"})}
   control   {emulator.url}/_emulator
 Ctrl-C stops it."""
 

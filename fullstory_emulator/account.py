@@ -87,9 +87,9 @@ class Account:
         self._bundles: dict[int, Bundle] = {}  # by start
         self._prepare = lru_cache(maxsize=4)(self._prepare_bundle)  # a block is some megabytes
 
-    def bundles(self, now: float) -> list[Bundle]:
-        """The bundles that have ended by *now*, oldest first."""
-        starts = range(self.first, int(now) - self.length + 1, self.length)
+    def bundles(self, now: float, *, begun: bool = False) -> list[Bundle]:
+        """The bundles that have ended by *now*, or that have *begun* by then; oldest first."""
+        starts = range(self.first, int(now) + 1 - (0 if begun else self.length), self.length)
         return [self._bundles.get(start) or self._bundles.setdefault(start, self._bundle(start)) for start in starts]
 
     def _bundle(self, start: int) -> Bundle:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from fullstory_emulator.bundles import compress
@@ -71,8 +72,36 @@ def too_many(seconds: int) -> Answer:
     return answer
 
 
+def later(seconds: int) -> Answer:
+    """429 as the endpoints of the API host say it.
+
+    API: https://developer.fullstory.com/overview/limits
+    """
+    answer = error(429)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+def xml(status: int, code: str, message: str) -> Answer:
+    """An error as storage servers say it.
+
+    API: https://cloud.google.com/storage/docs/xml-api/reference-status
+    """
+    body = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return whole(body.encode(), "application/xml; charset=UTF-8", status)
+
+
+def changed(answer: Answer, fault: Fault) -> Answer:
+    """The answer with the members of its JSON object that a fault puts in or takes out."""
+    if not (fault.change or fault.without) or answer.headers["Content-Type"] != "application/json":
+        return answer
+    members = json.loads(b"".join(answer.body)) | dict(fault.change or {})
+    return document({name: value for name, value in members.items() if name not in fault.without}, answer.status)
+
+
 def spoiled(answer: Answer, fault: Fault) -> Answer:
-    """The answer of the list with what a fault does to its text and to its compression."""
+    """A short answer with what a fault does to its text and to its compression."""
+    answer = changed(answer, fault)
     pieces = without_bracket(answer.body) if fault.drop_bracket else answer.body
     headers = answer.headers
     if fault.gzip or fault.wrong_crc or fault.wrong_length:
@@ -80,6 +109,21 @@ def spoiled(answer: Answer, fault: Fault) -> Answer:
         headers = {**headers, "Content-Encoding": "gzip"}
     body = b"".join(pieces)
     return Answer(answer.status, headers, (body,), len(body))
+
+
+def hold(answer: Answer, most: float) -> None:
+    """Make the body now and say its length, or only its beginning if it has more than *most* bytes."""
+    pieces = iter(answer.body)
+    held: list[bytes] = []
+    size = 0
+    while size <= most:
+        piece = next(pieces, None)
+        if piece is None:
+            answer.body, answer.length = held, size
+            return
+        held.append(piece)
+        size += len(piece)
+    answer.body = chain(held, pieces)
 
 
 def part(answer: Answer, body: bytes, headers: Mapping[str, str]) -> Answer:

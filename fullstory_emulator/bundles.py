@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 HALF_HOUR = 1800  # seconds; the unit in which an id counts the length of its bundle
@@ -79,6 +80,11 @@ class Bundle:
         return self._source() if callable(self._source) else self._source
 
     @property
+    def is_prepared(self) -> bool:
+        """Whether it was compressed beforehand."""
+        return self.raw is None and self._source is not None
+
+    @property
     def is_streamed(self) -> bool:
         """Whether the text is made while it is sent, so that its length is not known beforehand."""
         return self.raw is None and self._source is None and callable(self.events)
@@ -87,10 +93,14 @@ class Bundle:
         """The bundle as the *nth* download shows it, counted from 1."""
         if nth < 2 or not self.versions:
             return self
+        return self.like(self.versions[min(nth - 2, len(self.versions) - 1)])
+
+    def like(self, events: Events) -> Bundle:
+        """A bundle with other events, the same otherwise."""
         return Bundle(
             self.start,
             self.stop,
-            self.versions[min(nth - 2, len(self.versions) - 1)],
+            events,
             self.id,
             separator=self.separator,
             opening=self.opening,
@@ -115,16 +125,16 @@ class Bundle:
         if self.raw is not None:
             yield from json.loads(self.raw)
         elif (source := self.source) is not None:
-            for _ in range(source.repeat):
-                yield from json.loads(b"[%b]" % source.block)
+            yield from source.read_events()
         else:
-            for item in self._items():
+            for item in self.items():
                 if isinstance(item, bytes):
                     yield from json.loads(b"[%b]" % item)
                 else:
                     yield item
 
-    def _items(self) -> Iterable[Encoded]:
+    def items(self) -> Iterable[Encoded]:
+        """*events* as they were given."""
         if self.events is None:
             return ()
         return self.events() if callable(self.events) else self.events
@@ -133,7 +143,7 @@ class Bundle:
         waiting = [self.opening]
         size = 0
         separator = b""
-        for item in self._items():
+        for item in self.items():
             text = item if isinstance(item, bytes) else encode(item)
             waiting += (separator, text)
             separator = self.separator
@@ -172,6 +182,7 @@ class Prepared:
     Args:
         block: encoded events joined by *separator*.
         repeat: how often the block appears.
+        more: further blocks after that, each with how often it appears.
         level: of the compression, 1 to 9.
     """
 
@@ -180,50 +191,54 @@ class Prepared:
         block: bytes,
         repeat: int,
         *,
+        more: Sequence[tuple[bytes, int]] = (),
         level: int = 6,
         separator: bytes = b",\n",
         opening: bytes = b"[",
         closing: bytes = b"]\n",
     ) -> None:
-        self.block = block
-        self.repeat = repeat
+        self.blocks = [(block, repeat) for block, repeat in ((block, repeat), *more) if repeat]
         self.level = level
-        self._first = opening + (block if repeat else b"")
-        self._again = separator + block
-        self._closing = closing
-        self._repeats = max(repeat - 1, 0)
+        self._runs = [(separator + block, repeat) for block, repeat in self.blocks]  # texts, and how often each comes
+        if self._runs:
+            # no separator before the very first
+            self._runs[:1] = [(opening + self.blocks[0][0], 1), (self._runs[0][0], self._runs[0][1] - 1)]
+        else:
+            self._runs = [(opening, 1)]
+        self._runs.append((closing, 1))
 
     @property
     def length(self) -> int:
         """Bytes of the JSON text."""
-        return len(self._first) + self._repeats * len(self._again) + len(self._closing)
+        return sum(len(text) * times for text, times in self._runs)
 
     @property
     def gzip_length(self) -> int:
         """Bytes of the gzip file."""
-        first, again, closing = self._packed
-        fixed = len(GZIP_HEADER) + len(LAST_DEFLATE_BLOCK) + 8
-        return fixed + len(first) + self._repeats * len(again) + len(closing)
+        packed = sum(len(packed) * times for packed, times in self._packed)
+        return len(GZIP_HEADER) + packed + len(LAST_DEFLATE_BLOCK) + len(self._trailer)
 
     def read_text(self) -> Iterator[bytes]:
         """The JSON text, a block a piece."""
-        yield self._first
-        for _ in range(self._repeats):
-            yield self._again
-        yield self._closing
+        for text, times in self._runs:
+            yield from repeat(text, times)
 
     def read_gzip(self) -> Iterator[bytes]:
         """The text as one gzip member."""
-        first, again, closing = self._packed
         yield GZIP_HEADER
-        yield first
-        for _ in range(self._repeats):
-            yield again
-        yield closing + LAST_DEFLATE_BLOCK + self._trailer
+        for packed, times in self._packed:
+            yield from repeat(packed, times)
+        yield LAST_DEFLATE_BLOCK + self._trailer
+
+    def read_events(self) -> Iterator[Event]:
+        """The events as dicts; *separator* is a comma, with or without space."""
+        for block, times in self.blocks:
+            for _ in range(times):
+                yield from json.loads(b"[%b]" % block)
 
     @cached_property
-    def _packed(self) -> tuple[bytes, bytes, bytes]:
-        return self._pack(self._first), self._pack(self._again), self._pack(self._closing)
+    def _packed(self) -> list[tuple[bytes, int]]:
+        return [(self._pack(text), times) for text, times in self._runs]
 
     def _pack(self, text: bytes) -> bytes:
         # a full flush ends on a byte and forgets what came before: such runs can be put one after the other
@@ -232,8 +247,9 @@ class Prepared:
 
     @cached_property
     def _trailer(self) -> bytes:
-        crc = _joined_crc(_crc(self._first), _repeated_crc(_crc(self._again), self._repeats))
-        crc = _joined_crc(crc, _crc(self._closing))
+        crc: Checksum = (0, 0)
+        for text, times in self._runs:
+            crc = _joined_crc(crc, _repeated_crc(_crc(text), times))
         return crc[0].to_bytes(4, "little") + (self.length % 2**32).to_bytes(4, "little")
 
 

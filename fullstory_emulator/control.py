@@ -13,6 +13,8 @@
 | `GET /_emulator/bundles` | all bundles, available or not, without their events |
 | `PUT /_emulator/bundles` `[{"start": …, "stop": …, "events": […]}, …]` | replaces the content |
 | `GET /_emulator/events` | all events of the bundles listed now, one a line |
+| `GET /_emulator/exports` | the exports that were created |
+| `POST /_emulator/exported` `{"start": "…", "end": "…"}` | the events an export of this time range would hold now |
 | `GET /_emulator/requests` | the request log, keys left out |
 | `DELETE /_emulator/requests` | empties the request log |
 """
@@ -27,13 +29,31 @@ from typing import TYPE_CHECKING, Any, get_args
 from fullstory_emulator import answers
 from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, encode
+from fullstory_emulator.exports import Course, Export
 from fullstory_emulator.faults import Fault
+from fullstory_emulator.settling import settling
 
 if TYPE_CHECKING:
     from fullstory_emulator.server import Emulator
 
 PREFIX = "/_emulator"
-SETTINGS = ("api_key", "role", "delay", "page_size", "rate_limit", "member_style", "encoding", "chunked", "ranges")
+SETTINGS = (
+    "api_key",
+    "role",
+    "delay",
+    "page_size",
+    "rate_limit",
+    "member_style",
+    "encoding",
+    "chunked",
+    "ranges",
+    "course",
+    "export_lifetime",
+    "link_lifetime",
+    "most_running",
+    "endpoint_limits",
+    "settle",
+)
 
 
 def answer(emulator: Emulator, method: str, path: str, body: bytes) -> Answer:
@@ -67,6 +87,11 @@ def _answer(emulator: Emulator, request: str, value: Any) -> Answer:
         return answers.document(_bundles(emulator))
     if request == "GET events":
         return Answer(200, {"Content-Type": "application/x-ndjson"}, _lines(emulator), None)
+    if request == "GET exports":
+        return answers.document([_export(export) for export in emulator.exports])
+    if request == "POST exported":
+        events = emulator.exported(**value)
+        return Answer(200, {"Content-Type": "application/x-ndjson"}, (encode(event) + b"\n" for event in events), None)
     if request == "DELETE requests":
         emulator.requests.clear()
     if request in ("GET requests", "DELETE requests"):
@@ -76,11 +101,14 @@ def _answer(emulator: Emulator, request: str, value: Any) -> Answer:
 
 def _overview(emulator: Emulator) -> dict[str, Any]:
     settings = {name: getattr(emulator, name) for name in SETTINGS if name != "api_key"}
+    settings["course"] = asdict(emulator.course) if isinstance(emulator.course, Course) else "(a function)"
+    settings["settle"] = emulator.settle is not None
     return {
         **settings,
         "now": emulator.now,
         "bundles": len(emulator.bundles),
         "listed": len(emulator.listed()),
+        "exports": len(emulator.exports),
         "requests": len(emulator.requests),
     }
 
@@ -97,10 +125,25 @@ def _change(emulator: Emulator, settings: dict[str, Any]) -> None:
             raise ValueError(f"{name} is one of {', '.join(choices[name])}")
         checked[name] = value
         if name == "rate_limit" and value is not None:
-            most, window = value
-            checked[name] = int(most), float(window)
+            checked[name] = _limit(value)
+        elif name == "endpoint_limits":
+            checked[name] = {path: _limit(limit) for path, limit in value.items()}
+        elif name == "course":
+            checked[name] = Course(**value)
+        elif name == "settle":
+            checked[name] = settling if value else None
     for name, value in checked.items():
         setattr(emulator, name, value)
+
+
+def _limit(value: Any) -> tuple[int, float]:
+    most, window = value
+    return int(most), float(window)
+
+
+def _export(export: Export) -> dict[str, Any]:
+    counts = {"polled": export.polled, "linked": export.linked, "downloaded": export.downloaded}
+    return {"request": export.request, "operation": export.document(), **counts}
 
 
 def _faults(emulator: Emulator, method: str, value: Any) -> Answer:
@@ -152,4 +195,5 @@ def _lines(emulator: Emulator) -> Iterator[bytes]:
 def _request(members: dict[str, Any]) -> dict[str, Any]:
     # a client may have been pointed here with a real key
     hidden = {name: "(hidden)" for name in members["headers"] if name == "authorization"}
-    return {**members, "headers": {**members["headers"], **hidden}}
+    body = members["body"].decode("utf-8", "replace")
+    return {**members, "headers": {**members["headers"], **hidden}, "body": body}

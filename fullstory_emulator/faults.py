@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import codecs
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 TRAILER = 8  # bytes at the end of a gzip file: CRC-32 and length of the text, four each
 
@@ -20,7 +23,8 @@ class Fault:
     it do not count that request. Most members can be combined within one fault.
 
     Args:
-        path: the path it applies to; None: any.
+        path: the path it applies to, with a `*` at its end: all that begin so; None: any.
+        method: the method it applies to; None: any.
         times: for how many requests; None: for ever.
         skip: how many matching requests pass unharmed before.
         match: query members that must have exactly these values, e.g. `{"id": "170000640048"}`.
@@ -41,11 +45,23 @@ class Fault:
         corrupt_at: the byte of the body at this offset is flipped.
         gzip: the list of bundles is compressed for its way, with `Content-Encoding: gzip`.
         wrong_crc, wrong_length: the checksum or the length at the end of the gzip file is wrong; of a list: as *gzip*.
-        drop_bracket: the JSON array, of a bundle or of the list, lacks its end.
+        drop_bracket: the JSON array, of a bundle, of an export or of the list, lacks its end.
+        cut_line: the last line of a bundle or of an export ends in its middle.
+        drop_newline: its last line lacks the line end.
+        blank_lines: an empty line follows each of its lines.
+        blank_end: an empty line follows the last one.
+        crlf: its lines end with CR and LF.
+        bom: it begins with a byte order mark.
+        not_zipped: it is not compressed, though said to be.
         ignore_availability: bundles are listed and served before their time.
+        change: members of the JSON object that is the answer, with the values they get.
+        without: members that the JSON object lacks.
+        expired: the export (for a link, or for an operation) or the link (for a download) has expired.
+        other_form: an export is an array where lines were asked for, and lines where an array was.
     """
 
     path: str | None = None
+    method: str | None = field(default=None, kw_only=True)
     times: int | None = field(default=1, kw_only=True)
     skip: int = field(default=0, kw_only=True)
     match: Mapping[str, str] | None = field(default=None, kw_only=True)
@@ -68,13 +84,26 @@ class Fault:
     wrong_crc: bool = field(default=False, kw_only=True)
     wrong_length: bool = field(default=False, kw_only=True)
     drop_bracket: bool = field(default=False, kw_only=True)
+    cut_line: bool = field(default=False, kw_only=True)
+    drop_newline: bool = field(default=False, kw_only=True)
+    blank_lines: bool = field(default=False, kw_only=True)
+    blank_end: bool = field(default=False, kw_only=True)
+    crlf: bool = field(default=False, kw_only=True)
+    bom: bool = field(default=False, kw_only=True)
+    not_zipped: bool = field(default=False, kw_only=True)
     ignore_availability: bool = field(default=False, kw_only=True)
+    change: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    without: Sequence[str] = field(default=(), kw_only=True)
+    expired: bool = field(default=False, kw_only=True)
+    other_form: bool = field(default=False, kw_only=True)
     passed: int = field(default=0, init=False)  # matching requests that *skip* let through
     used: int = field(default=0, init=False)  # requests it was applied to
 
-    def applies(self, path: str, query: Mapping[str, str]) -> bool:
+    def applies(self, method: str, path: str, query: Mapping[str, str]) -> bool:
         """Whether this request is hit; counts it."""
-        if self.path is not None and self.path != path:
+        if self.path is not None and not is_hit(self.path, path):
+            return False
+        if self.method is not None and self.method != method:
             return False
         if self.match and any(query.get(name) != value for name, value in self.match.items()):
             return False
@@ -85,6 +114,19 @@ class Fault:
             return False
         self.used += 1
         return True
+
+    @property
+    def spoils_text(self) -> bool:
+        """Whether the text of a file is another one, before it is compressed."""
+        return (
+            self.drop_bracket
+            or self.cut_line
+            or self.drop_newline
+            or self.blank_lines
+            or self.blank_end
+            or self.crlf
+            or self.bom
+        )
 
     @property
     def replaces(self) -> bool:
@@ -98,6 +140,11 @@ class Fault:
             or self.redirect is not None
             or (self.reset and self.cut_at is None)
         )
+
+
+def is_hit(pattern: str, path: str) -> bool:
+    """Whether a path is this one, or begins with what stands before the `*` at the end of the pattern."""
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
 HARMLESS = Fault(times=None)
@@ -119,6 +166,37 @@ def without_bracket(pieces: Iterable[bytes]) -> Iterator[bytes]:
         else:
             last += piece
     yield last.rpartition(b"]")[0] if b"]" in last else last
+
+
+def spoiled_text(pieces: Iterable[bytes], fault: Fault, *, is_array: bool) -> Iterable[bytes]:
+    """The text of a file with what a fault does to it. Only an array has a bracket to lose."""
+    if fault.drop_bracket and is_array:
+        pieces = without_bracket(pieces)
+    if fault.cut_line:
+        pieces = with_last_line(pieces, lambda line: line[: len(line) // 2])
+    if fault.drop_newline:
+        pieces = with_last_line(pieces, lambda line: line)
+    if fault.blank_lines:
+        pieces = (piece.replace(b"\n", b"\n\n") for piece in pieces)
+    if fault.blank_end:
+        pieces = chain(pieces, [b"\n"])
+    if fault.crlf:
+        pieces = (piece.replace(b"\n", b"\r\n") for piece in pieces)
+    if fault.bom:
+        pieces = chain([codecs.BOM_UTF8], pieces)
+    return pieces
+
+
+def with_last_line(pieces: Iterable[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    """The same text with another last line, which is given, and taken, without its end."""
+    last = b""
+    for piece in pieces:
+        last += piece
+        begin = last.rstrip(b"\n").rfind(b"\n") + 1
+        if begin:
+            yield last[:begin]
+            last = last[begin:]
+    yield change(last.rstrip(b"\n"))
 
 
 def with_wrong_trailer(pieces: Iterable[bytes], *, crc: bool, length: bool) -> Iterator[bytes]:

@@ -15,19 +15,33 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiohttp import web
 
-from fullstory_emulator import answers, control
+from fullstory_emulator import answers, control, segment_export, wanted
 from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, Event, compress
-from fullstory_emulator.faults import HARMLESS, Fault, flipped, offset, shortened, with_wrong_trailer, without_bracket
+from fullstory_emulator.exports import USUAL, Course, Export, Exports
+from fullstory_emulator.faults import (
+    HARMLESS,
+    Fault,
+    flipped,
+    is_hit,
+    offset,
+    shortened,
+    spoiled_text,
+    with_wrong_trailer,
+)
+from fullstory_emulator.segments import DEMO_SEGMENTS, Segment
+from fullstory_emulator.settling import Settle, seen_events
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,14 +56,19 @@ DELAY = 86400  # seconds after its end until a bundle is available
 PAGE_SIZE = 20  # bundles in one answer of export/list
 FAST = 1  # compression level of bundles made while they are sent
 SMALL = 6  # compression level of all others
+HELD = 2**22  # bytes of the file of an export that are made before the first is sent
 TICK = 0.05  # seconds; how often a wait looks whether the client is still there
 KEEP_ALIVE = 75.0  # seconds until an idle connection is closed
 SERVER = "fullstory_emulator"  # as the header says
 ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
 
+EXPORT_LIFETIME = 7 * 86400.0  # seconds; API: an example at …/server/v1/operations/get-operation-status/ has 6.5 days
+LINK_LIFETIME = 300.0  # seconds; API: https://developer.fullstory.com/get-export-results/index.html
+
 # A higher level may do all a lower one may. API: https://developer.fullstory.com/server/v2/authentication/
 LEVELS = {"USER": 1, "STANDARD": 1, "ARCHITECT": 2, "ADMIN": 3}
 ANY_KEY, ARCHITECT = 0, 2
+LEVELS_NEEDED = {ME: ANY_KEY, LIST: ARCHITECT, GET: ARCHITECT}
 
 
 @dataclass
@@ -63,6 +82,7 @@ class Request:
     at: float  # time.monotonic() at its arrival
     peer: int  # the client's port: requests of one connection have the same
     status: int | None = None  # None: not answered (yet)
+    body: bytes = b""
 
 
 class Emulator:
@@ -86,6 +106,13 @@ class Emulator:
         chunked: no answer carries a Content-Length.
         ranges: downloads carry `Accept-Ranges` and a strong `ETag`, and one `Range` with `If-Range` is obeyed; a bundle
             is then held in memory while it is sent. Nothing of that is documented for Fullstory.
+        segments: of the account, see `Segment`.
+        course: how an export goes, see `Course`; or a function that says so for each export that is created.
+        export_lifetime, link_lifetime: seconds until the results of an export, and a link to its file, expire.
+        most_running: further exports are refused with 429 while so many are running; None: no limit.
+        endpoint_limits: as *rate_limit*, by path, which may end with `*`.
+        settle: called as `settle(event, age in seconds)`; returns the event as it is seen at that age, or None if it is
+            not to be seen yet. None: events are at once as they stay.
         faults: what goes wrong, see `Fault`.
         remake: called as `remake(bundle, nth)` for the nth download of a bundle, counted from 1; returns what is served
             instead, or None for the bundle as it is.
@@ -109,6 +136,13 @@ class Emulator:
         encoding: Encoding = "file",
         chunked: bool = False,
         ranges: bool = False,
+        segments: Iterable[Segment] = DEMO_SEGMENTS,
+        course: Course | Callable[[Export], Course | None] = USUAL,
+        export_lifetime: float = EXPORT_LIFETIME,
+        link_lifetime: float = LINK_LIFETIME,
+        most_running: int | None = None,
+        endpoint_limits: Mapping[str, tuple[int, float]] | None = None,
+        settle: Settle | None = None,
         faults: Iterable[Fault] = (),
         remake: Callable[[Bundle, int], Bundle | None] | None = None,
         account: Account | None = None,
@@ -126,6 +160,14 @@ class Emulator:
         self.encoding: Encoding = encoding
         self.chunked = chunked
         self.ranges = ranges
+        self.segments: list[Segment] = list(segments)
+        self.course = course
+        self.export_lifetime = export_lifetime
+        self.link_lifetime = link_lifetime
+        self.most_running = most_running
+        self.endpoint_limits: dict[str, tuple[int, float]] = dict(endpoint_limits or {})
+        self.settle = settle
+        self.made = Exports(self)
         self.faults: list[Fault] = list(faults)
         self.remake = remake
         self.requests: list[Request] = []
@@ -138,7 +180,7 @@ class Emulator:
         self._bundles: list[Bundle] = list(bundles)
         self._account = account
         self._downloads: Counter[int] = Counter()  # by bundle id
-        self._answered: list[float] = []  # when downloads were answered, for the rate limit
+        self._answered: dict[str, list[float]] = {}  # when requests were answered, by path, for the rate limits
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -202,9 +244,9 @@ class Emulator:
         self._passed = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once: for the availability of bundles, and for the rate limit."""
+        """Let time pass at once: for all that waits or expires, and for the rate limits."""
         self._passed += seconds
-        self._answered = [moment - seconds for moment in self._answered]
+        self._answered = {path: [at - seconds for at in answered] for path, answered in self._answered.items()}
 
     @property
     def bundles(self) -> list[Bundle]:
@@ -216,6 +258,30 @@ class Emulator:
         self._bundles = list(bundles)
         self._account = None
 
+    @property
+    def exports(self) -> list[Export]:
+        """The exports that were created, oldest first."""
+        return self.made.all
+
+    @property
+    def is_invented(self) -> bool:
+        """Whether the content is that of a generated account."""
+        return self._account is not None
+
+    def begun(self, now: float) -> list[Bundle]:
+        """The bundles that an export at this moment is made of: also those that are not finished yet."""
+        return self._bundles if self._account is None else self._account.bundles(now, begun=True)
+
+    def exported(self, start: str = "", end: str = "", **members: Any) -> list[Event]:
+        """The events of a Segment Export of this time range that would end now: the truth to compare with.
+
+        *members* are further members of the request that creates it; without any it is all events of everyone.
+        """
+        everything = {"segmentId": "everyone", "type": "TYPE_EVENT", "format": "FORMAT_NDJSON"}
+        ranges = {"timeRange": {"start": start, "end": end}, "segmentTimeRange": {"start": "", "end": ""}}
+        _, asked = wanted.parse(json.dumps({**everything, **ranges, **members}).encode(), self.segments, self.now)
+        return list(self.made.content(asked, self.now).events())
+
     def listed(self, start: float = 0) -> list[Bundle]:
         """The available bundles that end after *start*, oldest end first: what paging through the list brings."""
         return self._listed(start, HARMLESS)
@@ -223,7 +289,7 @@ class Emulator:
     def events(self) -> Iterator[Event]:
         """All events of all bundles listed now, in the order of the bundles."""
         for bundle in self.listed():
-            yield from bundle.read_events()
+            yield from self._settled(bundle).read_events()
 
     def count(self, path: str) -> int:
         """How many requests to this path arrived."""
@@ -284,20 +350,21 @@ class Emulator:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
         query = dict(request.query)
+        # read from the stream: request.read() refuses more than a megabyte
+        body = await request.content.read()
         if request.method == "POST" and path.startswith("/api/v1/export/"):
             # the export endpoints also take their parameters as a JSON object
             # API: https://help.fullstory.com/hc/en-us/articles/360020624194
             with suppress(ValueError, AttributeError):
-                query.update({name: str(value) for name, value in json.loads(await request.content.read()).items()})
+                query.update({name: str(value) for name, value in json.loads(body).items()})
         if path == control.PREFIX or path.startswith(control.PREFIX + "/"):
-            # read from the stream: request.read() refuses more than a megabyte
-            answer = control.answer(self, request.method, path, await request.content.read())
+            answer = control.answer(self, request.method, path, body)
             return await self._send(request, answer, HARMLESS)
 
         headers = {name.lower(): value for name, value in request.headers.items()}
-        record = Request(request.method, path, query, headers, time.monotonic(), _peer(request))
+        record = Request(request.method, path, query, headers, time.monotonic(), _peer(request), body=body)
         self.requests.append(record)
-        fault = next((fault for fault in list(self.faults) if fault.applies(path, query)), HARMLESS)
+        fault = next((fault for fault in list(self.faults) if fault.applies(request.method, path, query)), HARMLESS)
         with suppress(ConnectionError):
             await self._wait(request, fault.delay)
         if fault.reset and fault.cut_at is None:
@@ -313,17 +380,26 @@ class Emulator:
         return await self._send(request, answer, fault)
 
     async def _answer(self, request: Request, fault: Fault) -> Answer:
-        if request.path not in (ME, LIST, GET):
+        if request.path.startswith(segment_export.STORAGE):
+            return await self._download(request, fault)
+        level = LEVELS_NEEDED.get(request.path, segment_export.level(request.path))
+        if level is None:
             return answers.error(404)
         if request.headers.get("authorization") != f"Basic {self.api_key}":
             return answers.error(401)
-        level = ANY_KEY if request.path == ME else ARCHITECT
         if LEVELS.get(self.role, 0) < level:
             return answers.error(403)
+        for path, limit in self.endpoint_limits.items():
+            if is_hit(path, request.path) and (seconds := self._seconds_left(path, limit)):
+                return answers.later(seconds)
+        if request.path not in LEVELS_NEEDED:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._workers, segment_export.answer, self, request, fault)
+            return answers.spoiled(answer, fault)
         if request.method != "GET" and not (request.method == "POST" and request.path != ME):
             return answers.error(405)
         if request.path == ME:
-            return self._me()
+            return answers.spoiled(self._me(), fault)
         if request.path == LIST:
             return self._export_list(request.query, fault)
         return await self._export_get(request, fault)
@@ -343,6 +419,13 @@ class Emulator:
             ),
             key=lambda bundle: bundle.stop,
         )
+
+    def _settled(self, bundle: Bundle) -> Bundle:
+        """The bundle as it is seen now. Text that was given ready is left as it is."""
+        if self.settle is None or bundle.raw is not None or bundle.is_prepared:
+            return bundle
+        events = partial(seen_events, bundle, self.now, self.settle)
+        return bundle.like(events if bundle.is_streamed else list(events()))
 
     def _export_list(self, query: dict[str, str], fault: Fault) -> Answer:
         """API: https://developer.fullstory.com/server/v1/exports/list-event-exports/"""
@@ -364,10 +447,8 @@ class Emulator:
 
     async def _export_get(self, request: Request, fault: Fault) -> Answer:
         """API: https://developer.fullstory.com/server/v1/exports/get-event-export/"""
-        seconds = self._seconds_left()
-        if seconds is not None:
+        if self.rate_limit and (seconds := self._seconds_left(GET, self.rate_limit)):
             return answers.too_many(seconds)
-        self._answered.append(time.monotonic())
         text = request.query.get("id", "")
         if not re.fullmatch("[0-9]+", text):
             return answers.error(400, "id must be a whole number")
@@ -376,29 +457,51 @@ class Emulator:
             return answers.error(404)
         self._downloads[found.id] += 1
         nth = self._downloads[found.id]
-        bundle = (self.remake(found, nth) if self.remake else None) or found.version(nth)
+        bundle = (self.remake(found, nth) if self.remake else None) or self._settled(found.version(nth))
         accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
         # on a worker, as a prepared block may have to be made first
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._workers, _file, bundle, self.encoding, accepts_gzip, fault)
-        if self.ranges or (answer.length is None and not bundle.is_streamed):
-            # in memory anyway, so it can be made as a whole and its length be said
+        return await self._held(answer, request, 0 if bundle.is_streamed else math.inf)
+
+    async def _download(self, request: Request, fault: Fault) -> Answer:
+        """The file behind a signed link."""
+        found = segment_export.download(self, request, fault)
+        if isinstance(found, Answer):
+            return found
+        assert found.content is not None
+        loop = asyncio.get_running_loop()
+        file = await loop.run_in_executor(self._workers, partial(found.content.file, other_form=fault.other_form))
+        answer = await loop.run_in_executor(self._workers, _file, file, "file", True, fault)
+        answer.headers |= {
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": f'attachment; filename="{found.name}"',
+        }
+        return await self._held(answer, request, HELD)
+
+    async def _held(self, answer: Answer, request: Request, most: float) -> Answer:
+        """The answer in memory, so that its length can be said, unless it has more than *most* bytes.
+
+        With *ranges* in any case, so that parts of it can be sent.
+        """
+        loop = asyncio.get_running_loop()
+        if self.ranges:
             body = await loop.run_in_executor(self._workers, b"".join, answer.body)
             answer.body, answer.length = (body,), len(body)
-            if self.ranges:
-                answer = answers.part(answer, body, request.headers)
+            return answers.part(answer, body, request.headers)
+        if answer.length is None and most:
+            await loop.run_in_executor(self._workers, answers.hold, answer, most)
         return answer
 
-    def _seconds_left(self) -> int | None:
-        """Whole seconds until the next download is allowed; None: it is now."""
-        if self.rate_limit is None:
-            return None
-        most, window = self.rate_limit
+    def _seconds_left(self, path: str, limit: tuple[int, float]) -> int | None:
+        """Whole seconds until the next request to *path* is allowed; None: it is now, and is counted."""
+        most, window = limit
         now = time.monotonic()
-        self._answered = [moment for moment in self._answered if moment > now - window]
-        if len(self._answered) < most:
+        answered = self._answered[path] = [at for at in self._answered.get(path, ()) if at > now - window]
+        if len(answered) < most:
+            answered.append(now)
             return None
-        return max(1, math.ceil(self._answered[-most] + window - now))
+        return max(1, math.ceil(answered[-most] + window - now))
 
     # --- onto the wire ---
 
@@ -409,7 +512,8 @@ class Emulator:
             kept = offset(fault.truncate_at, answer.length)
             answer.body = shortened(answer.body, kept)
             answer.length = None if answer.length is None else min(answer.length, kept)
-        response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
+        date = formatdate(self.now, usegmt=True)
+        response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, "Date": date, **answer.headers})
         if answer.length is not None and not self.chunked:
             response.content_length = answer.length
         elif request.version >= (1, 1):
@@ -482,13 +586,17 @@ def _file(bundle: Bundle, encoding: Encoding, accepts_gzip: bool, fault: Fault) 
     """The answer that brings a bundle; its length is None where only making it would tell."""
     if encoding == "transport" and not accepts_gzip:
         encoding = "plain"  # as clients without gzip see it
-    source = None if fault.drop_bracket else bundle.source
-    text = without_bracket(bundle.read_text()) if fault.drop_bracket else bundle.read_text()
+    source = None if fault.spoils_text else bundle.source
+    text: Iterable[bytes] = bundle.read_text()
+    if fault.spoils_text:
+        text = spoiled_text(text, fault, is_array=b"]" in bundle.closing)
     headers = {"Content-Type": "application/json", "Content-Disposition": "attachment; filename=DataExport.json"}
     if encoding == "plain":
         return Answer(200, headers, text, source.length if source else None)
 
-    if source is not None:
+    if fault.not_zipped:
+        body, length = text, source.length if source else None
+    elif source is not None:
         body, length = source.read_gzip(), source.gzip_length
     else:
         body, length = compress(text, FAST if bundle.is_streamed else SMALL), None

@@ -11,7 +11,7 @@ from tap_fullstory import __version__
 from tap_fullstory.config import ENV_PREFIX, SETTINGS, Config, Setting
 
 NAME = "tap-fullstory"
-DESCRIPTION = "Every captured event of a Fullstory account, append only, from the Data Export."
+DESCRIPTION = "Every captured event of a Fullstory account, append only, from Data Export or Segment Export."
 CAPABILITIES = ("about", "catalog", "discover", "state", "structured-logging", "test")  # as orchestrators name them
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
@@ -20,6 +20,12 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": ["boolean", "null"]},
     "hours": {"type": ["number", "null"], "minimum": 0},
     "integer": {"type": ["integer", "null"], "minimum": 0},
+    "list of names": {"type": ["array", "null"], "items": {"type": "string"}},
+    "list of names or patterns": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}},
+    "list of names or objects": {
+        "type": ["array", "null"],
+        "items": {"type": ["string", "object"], "minLength": 1, "required": ["name"]},
+    },
     "list of bundle ids": {"type": ["array", "null"], "items": {"type": "integer"}},
     "object of strings": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
     "path": {"type": ["string", "null"]},
@@ -71,7 +77,7 @@ def _defaults() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in fields(Config):
         value = one.default_factory() if one.default_factory is not MISSING else one.default
-        if isinstance(value, frozenset):
+        if isinstance(value, (frozenset, tuple)):
             value = sorted(value)
         if isinstance(value, (bool, int, float, str, list, dict)) and one.name != "api_url":
             found[one.name] = value

@@ -29,6 +29,7 @@ READ_SIZE = 64 * 1024  # bytes read from the file at once
 BLOCK_SIZE = 128 * 1024  # bytes of unpacked text at once, and the usual size of a chunk; larger was slower
 LARGEST_EVENT = 16 * 1024 * 1024  # bytes; reading one takes many times as much memory, and targets refuse such records
 GZIP = b"\x1f\x8b"
+GZIP_WINDOW = 31  # zlib's window bits for "with a gzip header and trailer"
 GZIP_LAYERS = 2  # a file that is gzip'd, in a transfer that is gzip'd
 WHITE = b" \t\r\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -234,7 +235,7 @@ def unpack(file: BinaryIO) -> Iterator[bytes]:
 
 def _inflate(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Unpack gzip members one after the other, each with its checksum and length proven."""
-    member, begun = zlib.decompressobj(wbits=31), False
+    member, begun = zlib.decompressobj(wbits=GZIP_WINDOW), False
     parts: list[bytes] = []
     size = 0
     for block in blocks:
@@ -256,7 +257,7 @@ def _inflate(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 parts, size = [], 0
             if member.eof:
                 packed = member.unused_data
-                member, begun = zlib.decompressobj(wbits=31), False
+                member, begun = zlib.decompressobj(wbits=GZIP_WINDOW), False
             elif member.unconsumed_tail or len(text) == BLOCK_SIZE:
                 packed = member.unconsumed_tail
             else:

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tap_fullstory.bundles import Bundle
-from tap_fullstory.client import Client, RateLimit, duration
+from tap_fullstory.client import ME, Client, RateLimit, duration
 from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
-from tap_fullstory.sources.data_export import DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
 from tap_fullstory.spool import Spool
+from tap_fullstory.state import EventsBookmark
 
 PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
-DAY = 86400  # seconds
-LOOK_BACK = (4, 40, 400)  # days, one after the other, until there is a bundle
-ME = "/me"
 # API: https://developer.fullstory.com/server/v1/authentication/permissions/ (exports need Architect or more)
 MAY_EXPORT = ("ARCHITECT", "ADMIN")
 
@@ -44,30 +42,35 @@ class Checks:
     """All that can be known before a run.
 
     Args:
-        start: Unix seconds from which on events are wanted.
+        begin: where a run would go on.
         now: Unix seconds.
     """
 
-    def __init__(self, config: Config, client: Client, start: int, now: int) -> None:
+    def __init__(self, config: Config, client: Client, begin: EventsBookmark, now: int) -> None:
         self._config = config
         self._client = client
-        self._start = start
+        self._begin = begin
+        self._start = begin.until // SECOND
         self._now = now
 
     def results(self) -> Iterator[Result]:
         """Yield what comes of each check; what depends on one that failed is not tried."""
         yield self._result("spool folder", self._spool)
         yield self._result("key", self._key)
-        listing = self._result("export", self._newest)
-        yield listing
-        if not listing.error:
-            yield self._result("first load", self._first_load)
+        with_bundles = self._config.events_source == "data_export"
+        export = self._result("export", self._newest if with_bundles else self._segment)
+        yield export
+        if not export.error:
+            yield self._result("first load", self._first_load if with_bundles else self._windows)
 
     def _result(self, name: str, check: Callable[[], str]) -> Result:
         try:
             return Result(name, check())
         except TapError as error:
             return Result(name, str(error), error)
+
+    def _exports(self) -> SegmentExport:
+        return SegmentExport(self._client, self._spool_folder(), self._config, None)
 
     def _source(self) -> DataExport:
         return DataExport(self._client, self._spool_folder(), self._config.export_url, self._config.checkpoint_records)
@@ -92,16 +95,14 @@ class Checks:
         )
 
     def _newest(self) -> str:
-        source = self._source()
-        for days in LOOK_BACK:
-            newest = _last(source, self._now - days * DAY)
-            if newest:
-                hours = (newest.stop - newest.start) / 3600
-                return (
-                    f"{self._config.export_url} lists bundles, the newest of {hours:g} hours, "
-                    f"which ends {to_text(newest.stop * SECOND)}."
-                )
-        return f"{self._config.export_url} lists no bundle of the last {LOOK_BACK[-1]} days."
+        newest = next(self._source().newest(), None)
+        if newest is None:
+            return f"{self._config.export_url} lists no bundle."
+        hours = (newest.stop - newest.start) / 3600
+        return (
+            f"{self._config.export_url} lists bundles, the newest of {hours:g} hours, "
+            f"which ends {to_text(newest.stop * SECOND)}."
+        )
 
     def _first_load(self) -> str:
         page = self._source().page(self._start)
@@ -118,16 +119,22 @@ class Checks:
             f"{DOWNLOADS} downloads a minute this takes at least {duration(least)}."
         )
 
+    def _segment(self) -> str:
+        """API: https://developer.fullstory.com/server/v1/segments/list-segments/ (built-in ones need not be listed)."""
+        names = dict(self._exports().segments())
+        wanted = self._config.segment_id
+        if wanted != ANY_SEGMENT and wanted not in names:
+            raise no_segment(wanted, names)
+        name = f" ({names[wanted]})" if wanted in names else ""
+        return f'{self._config.api_url} lists segments; events come from "{wanted}"{name}.'
 
-def _last(source: DataExport, start: int) -> Bundle | None:
-    """Return the newest bundle that stops after *start*."""
-    last: Bundle | None = None
-    while True:
-        page = source.page(start)
-        newest = max(page, key=lambda one: one.stop, default=None)
-        if newest is None or (last and newest.stop <= last.stop):
-            return last
-        last, start = newest, newest.stop
+    def _windows(self) -> str:
+        count = len(self._exports().starts(self._begin, self._config.end_date, None))
+        length = duration(self._config.export_window_hours * 3600)
+        return (
+            f"{count} window{'s' if count != 1 else ''} of {length} since {to_text(self._begin.until)}; Fullstory "
+            "makes an export of each, in its own time."
+        )
 
 
 def _parse_me(answer: Any) -> str:

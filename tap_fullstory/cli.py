@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -17,9 +17,12 @@ from tap_fullstory import __version__, logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
 
 if TYPE_CHECKING:
+    from tap_fullstory.client import Client
     from tap_fullstory.config import Config
     from tap_fullstory.progress import Progress
     from tap_fullstory.report import Report
+    from tap_fullstory.sources import Source
+    from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Selection, Stream
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
@@ -51,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
             _about(args)
         elif args.test:
             _test(args)
+        elif args.suggest_columns:
+            _suggest_columns(args)
         elif args.discover:
             _discover(args)
         else:
@@ -80,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--catalog", "-p", "--properties", dest="catalog", metavar="FILE", help="which streams and columns, JSON")
     add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
     add("--test", action="store_true", help="check settings, folder, key and hosts, one line each; writes no records")
+    add("--suggest-columns", action="store_true", help="read one recent bundle, print a list for custom_columns")
     add("--about", action="store_true", help="print what the tap is, what it can and its settings, and exit")
     add("--format", choices=("text", "json", "markdown"), default="text", help="of --about")
     add("--dev", action="store_true", help=argparse.SUPPRESS)
@@ -96,11 +102,27 @@ def _about(args: argparse.Namespace) -> None:
 def _discover(args: argparse.Namespace) -> None:
     from tap_fullstory import config
     from tap_fullstory.catalog import discover
+
+    parsed = config.parse_columns(config.read_settings(args.config or (), os.environ))
+    _print(json.dumps(discover(_streams(parsed)), ensure_ascii=False, indent=2))
+
+
+def _streams(parsed: Config) -> list[Stream]:
+    """Return all streams that the tap has with these settings."""
+    from tap_fullstory.dictionary import FIELDS
+    from tap_fullstory.privacy import Privacy
     from tap_fullstory.streams import bundles, events
 
-    settings = config.read_settings(args.config or (), os.environ)
-    event_key = settings.get("event_key") is not None and config.parse_setting("event_key", settings["event_key"])
-    _print(json.dumps(discover([events.stream(event_key=event_key), bundles.stream()]), ensure_ascii=False, indent=2))
+    hashes = Privacy(parsed).hashes
+    return [
+        events.stream(
+            event_key=parsed.event_key,
+            custom=parsed.custom_columns,
+            hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if hashes(one)},
+            custom_vars=parsed.custom_vars != "drop",
+        ),
+        bundles.stream(),
+    ]
 
 
 def _test(args: argparse.Namespace) -> None:
@@ -122,19 +144,33 @@ def _test(args: argparse.Namespace) -> None:
     _print(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
     client = Client(replace(parsed, retry_timeout=min(parsed.retry_timeout, PATIENCE)), Report(), Metrics())
     first: TapError | None = None
-    for result in Checks(parsed, client, at.until // SECOND, now // SECOND).results():
+    for result in Checks(parsed, client, at, now // SECOND).results():
         _print(logs.FORMATTER.hidden(str(result)))
         first = first or result.error
     if first:
         raise first
 
 
-def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
-    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
+def _suggest_columns(args: argparse.Namespace) -> None:
+    from tap_fullstory.client import Client
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.report import Report
+    from tap_fullstory.signals import stop_at_once
+    from tap_fullstory.spool import Spool
+    from tap_fullstory.suggest import suggest, to_text_list
+
+    parsed = _settings(args)
+    stop_at_once()
+    report = Report()
+    spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
+    client = Client(parsed, report, Metrics())
+    source = _source(parsed, client, spool, None)
+    _print(to_text_list(suggest(source, parsed, report)))
+
+
+def _settings(args: argparse.Namespace) -> Config:
+    """Return the settings; warns of what is odd in them."""
     from tap_fullstory import config
-    from tap_fullstory.catalog import read_catalog, select
-    from tap_fullstory.state import read_bookmarks
-    from tap_fullstory.streams import bundles, events
 
     if not args.config:
         _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
@@ -142,9 +178,16 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     logs.FORMATTER.hide(config.secrets(settings))
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
-    parsed = config.parse_config(settings, os.environ)
-    streams = [events.stream(event_key=parsed.event_key), bundles.stream()]
-    selected = select(streams, read_catalog(args.catalog) if args.catalog is not None else None)
+    return config.parse_config(settings, os.environ)
+
+
+def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
+    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
+    from tap_fullstory.catalog import read_catalog, select
+    from tap_fullstory.state import read_bookmarks
+
+    parsed = _settings(args)
+    selected = select(_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     for _, selection in selected:
         for line in selection.warnings:
@@ -161,7 +204,6 @@ def _sync(args: argparse.Namespace) -> None:
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.report import Report
     from tap_fullstory.signals import Stop
-    from tap_fullstory.sources.data_export import DataExport
     from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Run
     from tap_fullstory.sync import sync
@@ -175,8 +217,8 @@ def _sync(args: argparse.Namespace) -> None:
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, metrics)
-    source = DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
     selections = {stream.name: selection for stream, selection in selected}
+    source = _source(parsed, client, spool, selections)
     progress = _progress(report)
     logs.keep_below(progress)
     lent = Run(parsed, source, report, metrics, stop, time.time_ns(), selections, client.now, progress)
@@ -191,6 +233,26 @@ def _sync(args: argparse.Namespace) -> None:
         for line in report.change_lines():
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())
+
+
+def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection] | None) -> Source:
+    """Return where events come from; only what it needs is imported.
+
+    Args:
+        selections: of the streams that are selected; None: everything is wanted of the events.
+    """
+    if parsed.events_source == "data_export":
+        from tap_fullstory.sources.data_export import DataExport
+
+        return DataExport(client, spool, parsed.export_url, parsed.checkpoint_records)
+    from tap_fullstory.sources.segment_export import SegmentExport, members
+    from tap_fullstory.streams.events import NAME
+
+    if selections is None:
+        return SegmentExport(client, spool, parsed, None)
+    columns = selections[NAME].columns if NAME in selections else ()
+    by_type = bool(parsed.event_types or parsed.exclude_event_types)
+    return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns, by_type=by_type))
 
 
 def _progress(report: Report) -> Progress | None:

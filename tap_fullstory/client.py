@@ -16,6 +16,7 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
@@ -56,6 +57,7 @@ PART_SIZE = 256 * 1024  # bytes
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes of a JSON answer, unpacked; twenty bundles are two thousand
 SMALL = 2048  # bytes of an answer that is read only for its message
 
+ME = "/me"
 OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 TOO_MANY_REQUESTS, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
@@ -102,11 +104,44 @@ class NotFoundError(RequestError):
     """HTTP 404."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a request asks for; as text, the way people read it.
+
+    Attributes:
+        signed: the URL carries its own permission, and is shown as a host alone.
+    """
+
+    method: str
+    url: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    signed: bool = False
+
+    @property
+    def place(self) -> str:
+        """Its URL without what may be secret."""
+        return shown(self.url, path=not self.signed)
+
+    @property
+    def endpoint(self) -> str:
+        """What metrics call it."""
+        return "(signed link)" if self.signed else urlsplit(self.url).path
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.place}"
+
+
 class RateLimit:
     """Shared by all requests to one endpoint: remembers until when the server asked us to wait."""
 
     def __init__(self) -> None:
         self._until = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is not yet time."""
+        return self._until > time.monotonic()
 
     def close(self, seconds: float) -> None:
         """Let nothing through for so many seconds."""
@@ -180,6 +215,7 @@ class Client:
         *,
         limit: RateLimit,
         hints: Mapping[int, str] | None = None,
+        once: bool = False,
         **params: Any,
     ) -> T:
         """Return what *parse* makes of the JSON document at *url*.
@@ -187,58 +223,98 @@ class Client:
         Args:
             parse: checks the document; may raise `ResponseError`.
             hints: a further sentence for the errors of these HTTP statuses.
+            once: try only once, and not at all while *limit* is closed.
 
         Raises:
             AuthError, RequestError: at once.
             RateLimitError, TransientError, ResponseError: after the last attempt.
         """
+        return self._json(_Asked("GET", url, params), parse, limit, hints, once=once)
 
+    def post_json(
+        self,
+        url: str,
+        body: Any,
+        parse: Callable[[Any], T],
+        *,
+        limit: RateLimit,
+        hints: Mapping[int, str] | None = None,
+        once: bool = False,
+    ) -> T:
+        """Send *body* as JSON and return what *parse* makes of the answer; see `get_json`.
+
+        What is asked for may be done twice, when an answer is lost on its way.
+        """
+        return self._json(_Asked("POST", url, body=body), parse, limit, hints, once=once)
+
+    def _json(
+        self,
+        asked: _Asked,
+        parse: Callable[[Any], T],
+        limit: RateLimit,
+        hints: Mapping[int, str] | None,
+        *,
+        once: bool = False,
+    ) -> T:
         def attempt() -> T:
-            with self._send(url, params, limit, hints) as response:
-                body = _body(response, url)
+            with self._send(asked, limit, hints) as response:
+                body = _body(response, asked)
             try:
                 document = json.loads(body)
             except (ValueError, RecursionError) as error:
                 kind = response.headers.get("Content-Type", "of no type")
                 raise ResponseError(
-                    f"GET {shown(url)} was answered with something that is not JSON ({kind}, {len(body)} bytes).",
+                    f"{asked} was answered with something that is not JSON ({kind}, {len(body)} bytes).",
                     "Check the URL and what stands between (proxy, login page).",
                 ) from error
             return parse(document)
 
-        return self.retry(attempt, limit)
+        if not once:
+            return self.retry(attempt, limit)
+        if limit.is_closed:
+            raise RateLimitError("Fullstory asks to come back later.")
+        try:
+            return attempt()
+        except RateLimitError as error:
+            limit.close(error.wait or FIRST_WAIT)
+            raise
 
-    def download(self, url: str, file: Writable, *, limit: RateLimit, **params: Any) -> None:
+    def download(self, url: str, file: Writable, *, limit: RateLimit, signed: bool = False, **params: Any) -> None:
         """Replace the content of *file* by the body of *url*, as it was transferred; one attempt.
 
         What an attempt before has brought is continued if the server promised that it can: it named the file by a
         strong ETag and knows ranges. Who finds the content damaged has to call `file.restart`.
         API: https://www.rfc-editor.org/rfc/rfc9110#section-14 (of Fullstory nothing of that is documented)
 
+        Args:
+            signed: the URL carries its own permission and is of another host: neither key nor headers are sent along,
+                and a refusal means that it has expired.
+
         Raises:
             AuthError, RequestError, RateLimitError, TransientError: see `retry`.
         """
+        asked = _Asked("GET", url, params, signed=signed)
         begin, tag = (file.received, file.validator) if file.validator else (0, None)
         if not begin:
             file.restart()
         ranges = {"Range": f"bytes={begin}-", "If-Range": tag} if begin and tag else {}
-        with self._send(url, params, limit, headers=ranges) as response:
+        with self._send(asked, limit, headers=ranges) as response:
             if response.status_code == OK:
                 if begin:  # it is another file by now
                     file.restart()
                 file.validator = _validator(response.headers)
             elif _begin(response) == begin and response.headers.get("ETag", tag) == tag:
-                LOGGER.info("The download from %s goes on after %d bytes.", shown(url), begin)
+                LOGGER.info("The download from %s goes on after %d bytes.", asked.place, begin)
             else:
                 file.restart()
                 raise TransientError(
-                    f"The download from {shown(url)} cannot go on after {begin} bytes (HTTP {response.status_code}).",
+                    f"The download from {asked.place} cannot go on after {begin} bytes (HTTP {response.status_code}).",
                     AGAIN,
                 )
-            self._receive(response, url, file)
+            self._receive(response, asked.place, file)
         file.flush()
 
-    def _receive(self, response: requests.Response, url: str, file: Writable) -> None:
+    def _receive(self, response: requests.Response, place: str, file: Writable) -> None:
         before = file.received
         parts = response.raw.stream(PART_SIZE, decode_content=False)
         while True:
@@ -246,7 +322,7 @@ class Client:
                 part = next(parts, b"")
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise TransientError(
-                    f"The download from {shown(url)} broke off after {file.received} bytes.", AGAIN
+                    f"The download from {place} broke off after {file.received} bytes.", AGAIN
                 ) from error
             if not part:
                 break
@@ -261,9 +337,7 @@ class Client:
         else:
             return
         if file.received != expected:
-            raise TransientError(
-                f"The download from {shown(url)} ended after {file.received} of {expected} bytes.", AGAIN
-            )
+            raise TransientError(f"The download from {place} ended after {file.received} of {expected} bytes.", AGAIN)
 
     def retry(self, attempt: Callable[[], T], limit: RateLimit) -> T:
         """Return what *attempt* returns, trying again as the contract of the errors allows.
@@ -296,46 +370,50 @@ class Client:
             time.sleep(seconds)
         self.report.wait(seconds)
 
+    def pause(self, seconds: float) -> None:
+        """Wait for what takes Fullstory its time."""
+        self.report.begin_wait(seconds)
+        time.sleep(seconds)
+        self.report.wait(seconds)
+
     @contextmanager
     def _send(
         self,
-        url: str,
-        params: Mapping[str, Any],
+        asked: _Asked,
         limit: RateLimit,
         hints: Mapping[int, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
         """Send a request and follow where it leads; 206 and 416 are answers to *headers* that ask for a range."""
         limit.wait()
-        origin = _origin(url)
+        home = None if asked.signed else _origin(asked.url)
         answers = (OK, PARTIAL, UNSATISFIABLE) if headers else (OK,)
         for _ in range(MOST_REDIRECTS):
-            response = self._get(url, params, headers or {}, with_key=_origin(url) == origin)
+            response = self._ask(asked, headers or {}, with_key=_origin(asked.url) == home)
             try:
                 location = response.headers.get("Location") if response.is_redirect else None
                 if location is None:
                     if response.status_code not in answers:
-                        if _origin(url) != origin and response.status_code >= BAD_REQUEST:
+                        if _origin(asked.url) != home and response.status_code >= BAD_REQUEST:
                             # a link that Fullstory gave us and that has expired, say: ask for a new one
-                            raise TransientError(f"HTTP {response.status_code} from {shown(url)}.", AGAIN)
-                        _raise_for_status(response, url, hints or {})
+                            raise TransientError(f"HTTP {response.status_code} from {asked.place}.", AGAIN)
+                        _raise_for_status(response, asked, hints or {})
                     yield response
                     return
                 _message(response)  # what is not read would cost the connection
             finally:
                 response.close()
             try:
-                url, params = urljoin(url, location), {}
-                scheme, host, _ = _origin(url)
+                following = replace(asked, url=urljoin(asked.url, location), params={})
+                scheme, host, _ = _origin(following.url)
             except ValueError as error:
-                raise ResponseError(f"{shown(response.url)} redirects to something that is not a URL.") from error
-            if scheme != "https" and not (scheme == "http" and is_loopback(host or "")):
-                raise ResponseError(f"{shown(response.url)} redirects to {shown(url)}, which is not https.")
-        raise ResponseError(f"{shown(url)} redirects without end.")
+                raise ResponseError(f"{asked.place} redirects to something that is not a URL.") from error
+            if not is_safe(scheme, host):
+                raise ResponseError(f"{asked.place} redirects to {following.place}, which is not https.")
+            asked = following
+        raise ResponseError(f"{asked.place} redirects without end.")
 
-    def _get(
-        self, url: str, params: Mapping[str, Any], more: Mapping[str, str], *, with_key: bool
-    ) -> requests.Response:
+    def _ask(self, asked: _Asked, more: Mapping[str, str], *, with_key: bool) -> requests.Response:
         """Send one request. The key and the user's own headers go to the host they are meant for, and no other."""
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
         if with_key:
@@ -343,16 +421,18 @@ class Client:
         headers |= more
         auth = _Key(self._config.api_key) if with_key else _no_key
         timeout = min(CONNECT_TIMEOUT, self._config.request_timeout), self._config.request_timeout
-        origin = _origin(url)
-        _check_proxy(url)
+        origin = _origin(asked.url)
+        _check_proxy(asked)
         while True:
             kept = origin in self._kept
             self._kept.discard(origin)
-            with self._metrics.http_timer(urlsplit(url).path) as timer:
+            with self._metrics.http_timer(asked.endpoint) as timer:
                 try:
-                    response = self._session.get(
-                        url,
-                        params=params,
+                    response = self._session.request(
+                        asked.method,
+                        asked.url,
+                        params=asked.params,
+                        json=asked.body,
                         headers=headers,
                         auth=auth,
                         timeout=timeout,
@@ -362,7 +442,7 @@ class Client:
                 except (OSError, *_NO_URL) as error:  # requests' own errors are OSErrors
                     if kept and isinstance(_innermost(error), _CLOSED):
                         continue  # the server closed an idle connection while we used it again: no failure
-                    raise _failure(error, url) from error
+                    raise _failure(error, asked) from error
                 timer.http_status = response.status_code
             self._kept.add(origin)
             if with_key:
@@ -386,8 +466,8 @@ class _Clock:
         self._timeout = retry_timeout
         self._first_failure: float | None = None
         self._uncounted = 0.0  # seconds since then that were waited as told
-        self._growing = _growing()
-        self._untold = _growing()
+        self._growing = growing()
+        self._untold = growing()
 
     def after_refusal(self, error: RateLimitError) -> float:
         """Return the wait after a 429 or 503."""
@@ -420,8 +500,9 @@ class _Clock:
         return left
 
 
-def _growing() -> Generator[float, Any, None]:
-    waits = backoff.expo(base=2, factor=FIRST_WAIT, max_value=LAST_WAIT)
+def growing(first: float = FIRST_WAIT, last: float = LAST_WAIT) -> Generator[float, Any, None]:
+    """Return waits in seconds that double each time, without end."""
+    waits = backoff.expo(base=2, factor=first, max_value=last)
     next(waits)  # the first value only starts the generator
     return waits
 
@@ -430,11 +511,11 @@ def _no_key(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _raise_for_status(response: requests.Response, url: str, hints: Mapping[int, str]) -> None:
+def _raise_for_status(response: requests.Response, asked: _Asked, hints: Mapping[int, str]) -> None:
     status = response.status_code
     if status == OK:
         return
-    what = f"HTTP {status} from GET {shown(url)}{_message(response)}"
+    what = f"HTTP {status} from {asked}{_message(response)}"
     hint = f" {hints[status]}" if status in hints else ""
     if status == UNAUTHORIZED:
         raise AuthError(f'Fullstory refused the API key ({what}). Check "api_key".{hint}')
@@ -509,17 +590,22 @@ def duration(seconds: float) -> str:
     return pendulum.duration(seconds=round(seconds)).in_words(locale="en")
 
 
-def shown(url: str) -> str:
-    """Return *url* without what may be secret: user, query, fragment."""
+def is_safe(scheme: str, host: str | None) -> bool:
+    """Return whether something may be asked there: over https, or on this machine."""
+    return scheme == "https" or (scheme == "http" and is_loopback(host or ""))
+
+
+def shown(url: str, *, path: bool = True) -> str:
+    """Return *url* without what may be secret: user, query, fragment, and in a signed link the path."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "(a URL that cannot be read)"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path if path else '/…'}"
 
 
-def _body(response: requests.Response, url: str) -> bytes:
+def _body(response: requests.Response, asked: _Asked) -> bytes:
     """Return the body of an answer, unpacked, which is not endless."""
     parts: list[bytes] = []
     size = 0
@@ -529,11 +615,11 @@ def _body(response: requests.Response, url: str) -> bytes:
             size += len(part)
             if size > LARGEST_ANSWER:
                 raise ResponseError(
-                    f"GET {shown(url)} was answered with more than {LARGEST_ANSWER // 1024**2} MiB.",
+                    f"{asked} was answered with more than {LARGEST_ANSWER // 1024**2} MiB.",
                     "Check the URL and what stands between (proxy, login page).",
                 )
     except requests.RequestException as error:
-        raise TransientError(f"The answer from {shown(url)} broke off.", AGAIN) from error
+        raise TransientError(f"The answer from {asked.place} broke off.", AGAIN) from error
     return b"".join(parts)
 
 
@@ -569,9 +655,9 @@ def _message(response: requests.Response) -> str:
     return f": {text}" if text else ""
 
 
-def _check_proxy(url: str) -> None:
+def _check_proxy(asked: _Asked) -> None:
     """Raise an error for a proxy that cannot be one; `requests` dies of some, and shows their passwords."""
-    proxy = select_proxy(url, get_environ_proxies(url))
+    proxy = select_proxy(asked.url, get_environ_proxies(asked.url))
     if not proxy:
         return
     try:
@@ -581,20 +667,20 @@ def _check_proxy(url: str) -> None:
         usable = False
     if not usable:
         raise ConfigError(
-            f"The proxy for {shown(url)} cannot be used. Check HTTPS_PROXY: http://user:password@host:port is its form."
+            f"The proxy for {asked.place} cannot be used. Check HTTPS_PROXY, of the form http://user:password@host:port."
         )
 
 
-def _failure(error: Exception, url: str) -> TapError:
+def _failure(error: Exception, asked: _Asked) -> TapError:
     """Return our error for a request that was not answered."""
     if isinstance(error, _NO_URL):
-        return ConfigError(f"{shown(url)} is not a URL that can be asked. Check export_url and api_url.")
+        return ConfigError(f"{asked.place} is not a URL that can be asked. Check export_url and api_url.")
     if isinstance(error, requests.exceptions.SSLError):
-        return _from_tls(error, url)
+        return _from_tls(error, asked)
     if isinstance(error, requests.exceptions.ProxyError):
-        return _from_proxy(error, url)
+        return _from_proxy(error, asked)
     if isinstance(error, requests.RequestException):
-        return TransientError(f"No answer from {shown(url)} ({_reason(error)}).", AGAIN)
+        return TransientError(f"No answer from {asked.place} ({_reason(error)}).", AGAIN)
     return ConfigError(f"{NO_AUTHORITIES} ({error}).")  # certificates are the only files that requests reads
 
 
@@ -613,17 +699,17 @@ def _reason(error: BaseException) -> str:
     return str(getattr(inner, "strerror", None) or type(inner).__name__)
 
 
-def _from_proxy(error: BaseException, url: str) -> TransientError:
+def _from_proxy(error: BaseException, asked: _Asked) -> TransientError:
     """Return what is wrong with the proxy, whose URL may hold a password and is not shown."""
     refused = _TUNNEL.search(str(error))
     if not refused:
-        return TransientError(f"The proxy on the way to {shown(url)} does not answer ({_reason(error)}).", CHECK_PROXY)
-    failure = TransientError(f"The proxy refuses to connect us to {shown(url)} (HTTP {refused[1]}).", CHECK_PROXY)
+        return TransientError(f"The proxy on the way to {asked.place} does not answer ({_reason(error)}).", CHECK_PROXY)
+    failure = TransientError(f"The proxy refuses to connect us to {asked.place} (HTTP {refused[1]}).", CHECK_PROXY)
     failure.final = refused[1] == PROXY_KEY
     return failure
 
 
-def _from_tls(error: BaseException, url: str) -> TapError:
+def _from_tls(error: BaseException, asked: _Asked) -> TapError:
     text = str(error)
     if _NO_CERTIFICATES.search(text):
         return ConfigError(f"{NO_AUTHORITIES} ({_reason(error)}).")
@@ -632,6 +718,6 @@ def _from_tls(error: BaseException, url: str) -> TapError:
         advice = "The certificate is for another host: check export_url, api_url and what stands between."
     elif "CERTIFICATE_VERIFY_FAILED" in text:
         advice = "Behind a proxy with its own certificate, set REQUESTS_CA_BUNDLE."
-    failure = TransientError(f"No safe connection to {shown(url)} ({_reason(error)}).", advice)
+    failure = TransientError(f"No safe connection to {asked.place} ({_reason(error)}).", advice)
     failure.final = advice != AGAIN
     return failure

@@ -11,10 +11,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from tap_fullstory import __version__
+from tap_fullstory.dictionary import (
+    BUNDLE_ID,
+    CUSTOM_VARS,
+    EVENT_ID,
+    FIELD_OF,
+    FIELDS,
+    LONGEST_COLUMN,
+    REPLICATION_KEY,
+    Field,
+    Kind,
+    column_name,
+    columns,
+    custom_field,
+)
 from tap_fullstory.errors import ConfigError
 from tap_fullstory.moments import parse_moment
 
@@ -25,6 +39,9 @@ EU_KEY_PREFIX = "eu1."  # API: https://developer.fullstory.com/server/v1/getting
 EXPORT_URL = "https://export.fullstory.com"
 USER_AGENT = f"tap-fullstory/{__version__}"
 
+EVENTS_SOURCES = ("data_export", "segment_export")
+HOURS_A_DAY = 24
+SHORTEST_WINDOW = 0.25  # hours
 LONGEST_LOOK_BACK = 1_000_000.0  # hours, more than a century
 LONGEST_SILENCE = 2_000_000.0  # seconds; the system counts them in milliseconds of 31 bits
 SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
@@ -33,6 +50,14 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\t\xa0-\xff]*[\x21-\x7e\xa1-\xff])?|")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _KEY = re.compile(r"[\x21-\x7e]+")
+_UNSAFE = re.compile("[\0\ud800-\udfff]")
+
+_PATTERN = re.compile(r"[*?[]")
+
+# The settings that decide which columns there are.
+OF_COLUMNS = ("event_key", "custom_columns", "custom_vars", "hash_columns")
+# What `--suggest-columns` adds to an entry of "custom_columns", for people.
+SUGGESTED = ("type", "events", "example")
 
 
 class _Wrong(Exception):
@@ -49,7 +74,19 @@ class Config:
     api_url: str = API_URL
     export_url: str = EXPORT_URL
     events_source: str = "data_export"
+    segment_id: str = "everyone"
+    export_window_hours: float = 1.0
+    export_delay_hours: float = 24.0
+    export_timeout: float = 14_400.0  # seconds that one export may take
     event_key: bool = False
+    custom_columns: tuple[Field, ...] = ()
+    custom_vars: str = "json"
+    custom_vars_exclude: tuple[str, ...] = ()
+    event_types: frozenset[str] = frozenset()
+    exclude_event_types: frozenset[str] = frozenset()
+    hash_columns: tuple[str, ...] = ()
+    hash_key: str | None = field(default=None, repr=False)
+    strip_query: tuple[str, ...] = ()
     gap_check_hours: float = 72.0
     reread_hours: float = 0.0
     skip_bundles: frozenset[int] = frozenset()
@@ -150,9 +187,16 @@ def _hours(value: Any) -> float:
 
 
 def _source(value: Any) -> str:
-    if value == "data_export":
-        return "data_export"
-    raise _Wrong('"data_export"')
+    if value in EVENTS_SOURCES:
+        return str(value)
+    raise _Wrong(" or ".join(f'"{one}"' for one in EVENTS_SOURCES))
+
+
+def _window(value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and SHORTEST_WINDOW <= value <= HOURS_A_DAY and (HOURS_A_DAY / value).is_integer():
+        return float(value)
+    raise _Wrong("a number of hours that divides a day, from 0.25 to 24, such as 0.5, 1, 6 or 24")
 
 
 def _url(value: Any) -> str:
@@ -201,6 +245,77 @@ def _bundle_ids(value: Any) -> frozenset[int]:
     return frozenset(ids)
 
 
+def _custom_columns(value: Any) -> tuple[Field, ...]:
+    if not isinstance(value, list):
+        raise _Wrong("a list of names of custom variables")
+    fields = tuple(map(_custom_column, value))
+    documented = {name for one in columns(event_key=True) for name in (one.name, *one.source_names)}
+    taken = {name.lower(): f'the documented "{name}"' for name in documented}
+    variables: set[str] = set()
+    for one in fields:
+        (name,) = one.source_names
+        if name in variables:
+            raise _Wrong(f"each custom variable once, but {_shown(name)} is there twice")
+        variables.add(name)
+        own = f"{_shown(one.name)} (of {_shown(name)})"
+        other = taken.setdefault(one.name.lower(), own)
+        if other is not own:
+            raise _Wrong(f"columns that differ in more than their case, but {own} and {other} do not")
+        if name in FIELD_OF:
+            raise _Wrong(f"custom variables, but {_shown(name)} is documented and has its column")
+    return fields
+
+
+def _custom_vars(value: Any) -> str:
+    if value in ("json", "drop"):
+        return str(value)
+    raise _Wrong('"json" or "drop"')
+
+
+def _names(expected: str) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        if isinstance(value, list) and all(map(is_name, value)):
+            return tuple(value)
+        raise _Wrong(expected)
+
+    return parse
+
+
+def _event_types(value: Any) -> frozenset[str]:
+    if isinstance(value, list) and all(one == "" or is_name(one) for one in value):  # Fullstory's "" is unknown
+        return frozenset(value)
+    raise _Wrong('a list of types of events, such as ["click", "custom"]')
+
+
+def _hash_key(value: Any) -> str:
+    if is_name(value):
+        return value
+    raise _Wrong("a text that is not empty, without NUL")
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Return whether *value* is the name of a member as records hold it."""
+    return isinstance(value, str) and value != "" and _UNSAFE.search(value) is None
+
+
+def _custom_column(value: Any) -> Field:
+    entry = {"name": value} if isinstance(value, str) else value
+    expected = 'names of custom variables, or objects such as {"name": "user_plan_str", "column": "plan"}'
+    if not isinstance(entry, dict) or not entry.keys() <= {"name", "column", *SUGGESTED}:
+        raise _Wrong(expected)
+    name, column = entry.get("name"), entry.get("column")
+    if not is_name(name):
+        raise _Wrong(expected)
+    if column is None:
+        return custom_field(name, column_name(name))
+    if not isinstance(column, str) or not column or column != column_name(column):
+        raise _Wrong(
+            "as a column a name without dots, quotes, backslashes and control characters, of "
+            f"{LONGEST_COLUMN} bytes at most, but found {_shown(column)}"
+        )
+    return custom_field(name, column)
+
+
 def _folder(value: Any) -> Path:
     if isinstance(value, str) and value and "\0" not in value:
         return Path(value)
@@ -242,13 +357,109 @@ SETTINGS: tuple[Setting, ...] = (
         text=True,
     ),
     Setting("export_url", "URL", _url, f"`{EXPORT_URL}`", "Host of `/api/v1/export/…`.", text=True),
-    Setting("events_source", "string", _source, "`data_export`", "Where events come from.", text=True),
+    Setting(
+        "events_source",
+        "string",
+        _source,
+        "`data_export`",
+        "Where events come from: `data_export` (bundles) or `segment_export`.",
+        text=True,
+    ),
+    Setting(
+        "segment_id",
+        "string",
+        _text,
+        "`everyone`",
+        "With `segment_export`: the segment whose events are exported.",
+        text=True,
+    ),
+    Setting(
+        "export_window_hours",
+        "hours",
+        _window,
+        "`1`",
+        "With `segment_export`: how much time one export covers; divides a day.",
+    ),
+    Setting(
+        "export_delay_hours",
+        "hours",
+        _hours,
+        "`24`",
+        "With `segment_export`: nothing that is newer is exported, since values settle for a day.",
+    ),
+    Setting(
+        "export_timeout",
+        "seconds",
+        _seconds(zero=False),
+        "`14400`",
+        "With `segment_export`: longest time that one export may take.",
+    ),
     Setting(
         "event_key",
         "boolean",
         _boolean,
         "`false`",
         "Adds the column `event_id` and makes it the key, so that a target that upserts has each event once.",
+    ),
+    Setting(
+        "custom_columns",
+        "list of names or objects",
+        _custom_columns,
+        "`[]`",
+        'Custom variables that get a column of their own, such as `user_plan_str`, or `{"name": "user_plan_str", '
+        '"column": "plan"}`; `--suggest-columns` prints a list.',
+    ),
+    Setting(
+        "custom_vars",
+        "string",
+        _custom_vars,
+        "`json`",
+        "`drop` leaves the column `CustomVars` out, with everything that has no column of its own.",
+        text=True,
+    ),
+    Setting(
+        "custom_vars_exclude",
+        "list of names or patterns",
+        _names('a list of names of custom variables, or of patterns such as "user_*"'),
+        "`[]`",
+        "Names, or patterns such as `user_*`, that `CustomVars` leaves out.",
+    ),
+    Setting(
+        "event_types",
+        "list of names",
+        _event_types,
+        "`[]`",
+        "If not empty: only events whose `EventType` is one of these are emitted.",
+    ),
+    Setting(
+        "exclude_event_types",
+        "list of names",
+        _event_types,
+        "`[]`",
+        "Events whose `EventType` is one of these are left out.",
+    ),
+    Setting(
+        "hash_columns",
+        "list of names or patterns",
+        _names('a list of columns or custom variables, or of patterns such as "user_*"'),
+        "`[]`",
+        "Columns and custom variables, or patterns such as `user_*`, that hold keyed hashes in place of values.",
+    ),
+    Setting(
+        "hash_key",
+        "string, secret",
+        _hash_key,
+        "none",
+        "The key of `hash_columns`: HMAC-SHA-256, 64 hexadecimal digits.",
+        secret=True,
+        text=True,
+    ),
+    Setting(
+        "strip_query",
+        "list of names or patterns",
+        _names('a list of columns or custom variables that hold URLs, or of patterns such as "*Url"'),
+        "`[]`",
+        "Columns and custom variables, or patterns such as `*Url`, whose URLs lose query and fragment.",
     ),
     Setting(
         "gap_check_hours",
@@ -354,11 +565,68 @@ def parse_config(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Con
             f'"end_date" must lie after "start_date", but {settings["end_date"]!r} does not lie after '
             f"{settings['start_date']!r}."
         )
+    if config.event_types and config.exclude_event_types:
+        raise ConfigError('"event_types" and "exclude_event_types" exclude each other: set one of them.')
+    if config.hash_columns and config.hash_key is None:
+        raise ConfigError(
+            '"hash_columns" needs "hash_key": without a key, everybody could hash what they guess and compare.'
+        )
+    _check_names(config)
     if config.reread_hours and not config.event_key:
         raise ConfigError(
             '"reread_hours" needs "event_key": true: without a key, what is read again would be there twice.'
         )
     return config
+
+
+def parse_columns(settings: Mapping[str, Any]) -> Config:
+    """Return the settings that decide which columns there are, checked, and all others as if not set.
+
+    Raises:
+        ConfigError: one of them is not what is expected.
+    """
+    values = {name: parse_setting(name, settings[name]) for name in OF_COLUMNS if settings.get(name) is not None}
+    config = Config(api_key="", **values)
+    _check_names(config)
+    return config
+
+
+def _check_names(config: Config) -> None:
+    """Look for names that do not do what they seem to do: values would leave the tap as they are.
+
+    Raises:
+        ConfigError: names the setting, the name and what to write instead.
+    """
+    fields = (*FIELDS, *config.custom_columns)
+    known: dict[str, Field | None] = {name: one for one in fields for name in (one.name, *one.source_names)}
+    known |= dict.fromkeys((BUNDLE_ID, CUSTOM_VARS, EVENT_ID))
+    nearest = {name.lower(): name for name in known}
+    for setting in ("hash_columns", "strip_query", "custom_vars_exclude"):
+        for name in getattr(config, setting):
+            why = ""
+            if name in known:
+                why = _why_not(setting, name, known[name])
+            elif name.lower() in nearest and not _PATTERN.search(name):
+                pattern = _shown(f"[{name[0]}]{name[1:]}")
+                why = (
+                    f"which differs from {_shown(nearest[name.lower()])} in case alone. Write that, or, if a custom "
+                    f"variable is called so, the pattern {pattern}."
+                )
+            if why:
+                raise ConfigError(f'"{setting}" names {_shown(name)}, {why}')
+
+
+def _why_not(setting: str, name: str, field: Field | None) -> str:
+    """Return why a column may not be named there, "" if it may."""
+    if setting == "custom_vars_exclude":
+        return "which is a column, and not in CustomVars. Deselect the column in the catalog."
+    if name in (REPLICATION_KEY, BUNDLE_ID, EVENT_ID):
+        return "which has to stay as it is, since the tap and targets go by it."
+    if name == CUSTOM_VARS:
+        return 'which holds many variables. Name these, or patterns such as "user_*".'
+    if setting == "strip_query" and field and field.kind not in (Kind.STRING, Kind.JSON):
+        return "which holds no URLs."
+    return ""
 
 
 def parse_setting(name: str, value: Any) -> Any:
@@ -381,7 +649,8 @@ def parse_setting(name: str, value: Any) -> Any:
 def secrets(settings: Mapping[str, Any]) -> list[str]:
     """Return what in *settings*, checked or not, must appear in no output; a letter or two cannot be hidden."""
     headers = settings.get("http_headers")
-    values = [settings.get("api_key"), *(headers.values() if isinstance(headers, dict) else ())]
+    keys = (settings.get("api_key"), settings.get("hash_key"))
+    values = [*keys, *(headers.values() if isinstance(headers, dict) else ())]
     return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
 
 

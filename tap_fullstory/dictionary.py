@@ -9,6 +9,8 @@ Export spell a field differently, `name` is the column and `names` says what eac
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -20,6 +22,10 @@ CUSTOM_VARS = "CustomVars"
 BUNDLE_ID = "_bundle_id"
 EVENT_ID = "event_id"
 REPLICATION_KEY = "EventStart"
+EVENT_TYPE = "EventType"
+
+LONGEST_COLUMN = 63  # bytes; PostgreSQL cuts longer names
+_NOT_IN_COLUMN = re.compile(r'[."\\\x00-\x1f\x7f\ud800-\udfff]')
 
 
 class Kind(str, Enum):
@@ -29,6 +35,8 @@ class Kind(str, Enum):
     INTEGER = "integer"
     NUMBER = "number"
     TIMESTAMP = "timestamp"
+    BOOLEAN = "boolean"
+    JSON = "JSON text"
 
 
 class Source(str, Enum):
@@ -145,6 +153,7 @@ FIELDS: tuple[Field, ...] = (
     Field("AppOsVersion", S, "Version of the operating system.", "2021-05", SEGMENT_ONLY),
     Field("AppViewName", S, "Screen: UIViewController class or Activity by default.", "2021-05", SEGMENT_ONLY),
 )  # fmt: skip
+FIELD_OF = {name: one for one in FIELDS for name in one.source_names}
 
 _JSON_TYPES: dict[Kind, dict[str, Any]] = {
     Kind.STRING: {"type": ["null", "string"]},
@@ -152,6 +161,8 @@ _JSON_TYPES: dict[Kind, dict[str, Any]] = {
     Kind.INTEGER: {"type": ["null", "integer"], "minimum": MIN_INTEGER, "maximum": MAX_INTEGER},
     Kind.NUMBER: {"type": ["null", "number"]},
     Kind.TIMESTAMP: {"type": ["null", "string"], "format": "date-time"},
+    Kind.BOOLEAN: {"type": ["null", "boolean"]},
+    Kind.JSON: {"type": ["null", "string"]},
 }
 
 # Columns of the tap itself, in the order of the schema.
@@ -162,15 +173,47 @@ BUNDLE_ID_FIELD = Field(
 )
 
 
-def columns(*, event_key: bool) -> tuple[Field, ...]:
-    """Return every column of `events`, in the order of its schema."""
+# The type of a custom variable by how its name ends; several values (`_strs`) are JSON text.
+# API: https://help.fullstory.com/hc/en-us/articles/360020623294
+_CUSTOM_KINDS = {"str": S, "int": I, "real": N, "bool": Kind.BOOLEAN, "date": T}
+_CUSTOM_KINDS |= {f"{ending}s": Kind.JSON for ending in _CUSTOM_KINDS}
+
+
+def column_name(variable: str) -> str:
+    """Return what the column of a custom variable is called when nobody says otherwise.
+
+    Dots and what has to be escaped become `_`, since targets take dots for steps of a path; what is too long is cut.
+    """
+    return _NOT_IN_COLUMN.sub("_", variable).encode()[:LONGEST_COLUMN].decode(errors="ignore")
+
+
+def custom_field(name: str, column: str) -> Field:
+    """Return the field of the custom variable *name* that has a column of its own."""
+    _, underscore, ending = name.rpartition("_")
+    kind = _CUSTOM_KINDS.get(ending, S) if underscore else S
+    return Field(column, kind, f"Custom variable {name}.", names=(name,))
+
+
+def columns(*, event_key: bool, custom: Sequence[Field] = ()) -> tuple[Field, ...]:
+    """Return every column of `events`, in the order of its schema.
+
+    Args:
+        custom: custom variables that have columns of their own.
+    """
     key = (EVENT_ID_FIELD,) if event_key else ()
-    return (*key, *FIELDS, CUSTOM_VARS_FIELD, BUNDLE_ID_FIELD)
+    return (*key, *FIELDS, *custom, CUSTOM_VARS_FIELD, BUNDLE_ID_FIELD)
 
 
-def schema(*, event_key: bool) -> dict[str, Any]:
-    """Return the JSON Schema of `events`: a flat, closed list of nullable scalars, which every target takes."""
+def schema(*, event_key: bool, custom: Sequence[Field] = (), hashed: Container[str] = ()) -> dict[str, Any]:
+    """Return the JSON Schema of `events`: a flat, closed list of nullable scalars, which every target takes.
+
+    Args:
+        hashed: columns that hold hashes in place of values.
+    """
     properties = {
-        one.name: {**_JSON_TYPES[one.kind], "description": one.meaning} for one in columns(event_key=event_key)
+        one.name: {**_JSON_TYPES[one.kind], "description": one.meaning}
+        if one.name not in hashed
+        else {**_JSON_TYPES[Kind.STRING], "description": f"Keyed hash: {one.meaning}"}
+        for one in columns(event_key=event_key, custom=custom)
     }
     return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -9,7 +9,9 @@
     ├── SpoolError         74  the spool folder or stdout cannot be written
     ├── TransientError     69  not reachable, 5xx, broken transfers: run again
     ├── RateLimitError     75  told to come later than we are allowed to wait: run again then
+    ├── ExportPendingError 75  an export takes longer than we are allowed to wait: run again later
     ├── ResponseError      65  an answer is not as documented
+    ├── ExportFailedError  65  Fullstory could not make an export
     └── BundleError        65  a bundle stays damaged
 
     TargetClosed          141  the target closed the pipe
@@ -104,6 +106,18 @@ class RateLimitError(TapError):
 
 class ResponseError(TapError):
     """An answer of Fullstory is not as documented."""
+
+    status = 65
+
+
+class ExportPendingError(TapError):
+    """An export is not ready in time; it goes on without us."""
+
+    status = 75
+
+
+class ExportFailedError(TapError):
+    """Fullstory could not make an export, or has it no longer."""
 
     status = 65
 

@@ -19,6 +19,7 @@ from tap_fullstory.layout import Layout
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.pieces import Piece, pieces, since
 from tap_fullstory.prefetch import ahead
+from tap_fullstory.privacy import Privacy
 from tap_fullstory.records import ALL, EventReader, Records, Window
 from tap_fullstory.report import Report
 from tap_fullstory.spans import Span
@@ -46,6 +47,7 @@ class Extraction:
         self._run = run
         self._config = run.config
         self._layout = layout
+        self._privacy = Privacy(run.config)
         self._left = parse_events_bookmark(bookmark)
         self._begun = begin(self._left, run.config, run.now)
         self._at = self._begun
@@ -66,6 +68,8 @@ class Extraction:
         """Yield records and checkpoints."""
         config = self._config
         self._at = self._at.since_stop(self._recent)
+        source = self._run.source
+        listed = source.bundles(self._begun, config.end_date, self._recent)
         if self._at.until > self._run.now:
             until = to_text(self._at.until)
             LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", until)
@@ -74,10 +78,17 @@ class Extraction:
         if self._at.gaps:
             LOGGER.warning("No bundle was listed so far for %s; looking for them again.", _named(self._at.gaps))
         at_end = False
-        listed = self._run.source.bundles(self._begun, config.end_date, self._recent)
-        wanted = pieces(listed, self._begun, config.end_date, self._recent)
+        # without twins all that stops at `until` is written, whatever the other source calls it
+        begun = self._begun if source.has_twins else replace(self._begun, done=())
+        wanted = pieces(listed, begun, config.end_date, self._recent)
         with ExitStack() as files:  # they go when a state without their bundles has been written, not before
-            for piece, file in ahead(self._fetch, wanted, config.prefetch, self._run.idle):
+            for item in ahead(self._fetch, wanted, config.prefetch):
+                if item is None:
+                    if self._run.source.exports != self._at.exports:  # what was paid for is not lost with us
+                        yield self._checkpoint()
+                    self._run.idle()
+                    continue
+                piece, file = item
                 self._forget_what_is_lost(piece)
                 if file:
                     files.enter_context(file)
@@ -91,6 +102,7 @@ class Extraction:
             yield self._checkpoint()
 
     def _checkpoint(self, *, due: bool = True) -> Checkpoint:
+        self._at = replace(self._at, exports=self._run.source.exports)
         self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
         return Checkpoint(self._at.to_json(), due, self._also)
 
@@ -131,6 +143,7 @@ class Extraction:
         if piece.finished:
             for bundle in piece.finished:
                 self._at = self._at.after(bundle)
+                self._run.source.release(bundle)
             self._waiting.clear()
             yield self._checkpoint()
 
@@ -146,6 +159,7 @@ class Extraction:
             if self._is_recent(piece.bundle):
                 content = self._content(piece.bundle, file, piece.counted or ALL)
                 self._at = self._at.holds(piece.bundle, content)
+            self._run.source.release(piece.bundle)
             if free:  # `until` moves to end_date when all bundles that are cut there are written
                 yield self._checkpoint()
 
@@ -165,6 +179,7 @@ class Extraction:
         if piece.filled:
             self._at = self._at.filled(self._waiting, piece.filled)
             self._waiting.clear()
+            self._run.source.release(piece.bundle)
             yield self._checkpoint()
 
     def _again(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
@@ -174,6 +189,7 @@ class Extraction:
         bundle, report = piece.bundle, self._run.report
         before = (self._at.contents or {}).get(bundle.id)
         now = self._content(bundle, file, since(bundle, self._at.since))
+        self._run.source.release(bundle)
         report.read_again += 1
         if now == before:
             return
@@ -217,7 +233,8 @@ class Extraction:
             self._at = self._at.holds(piece.bundle, content)
         if self._log:
             counted = piece.counted or ALL
-            events = file.cuts.total if counted == ALL else self._count(piece, counted, file)
+            whole = counted == ALL and not self._privacy.selects
+            events = file.cuts.total if whole else self._count(piece, counted, file)
             yield from self._logged(piece, file, events)
 
     def _logged(self, piece: Piece, file: SpoolFile, events: int) -> Iterator[Records]:
@@ -265,8 +282,9 @@ class Extraction:
         return Content(bundle.stop, events, digest & MAX_INTEGER)
 
     def _count(self, piece: Piece, window: Window, file: SpoolFile) -> int:
-        """Return how many events of a bundle lie in *window*."""
-        reader = EventReader(Layout((REPLICATION_KEY, BUNDLE_ID), ()), piece.bundle.id, window, Report())
+        """Return how many events of a bundle are emitted if they lie in *window*."""
+        layout = Layout((REPLICATION_KEY, BUNDLE_ID), (), privacy=self._privacy)
+        reader = EventReader(layout, piece.bundle.id, window, Report())
         chunks = read_chunks(file.file, file.cuts)
         return sum(_from_events(reader, chunk, file, piece.bundle).count for chunk in chunks)
 
@@ -341,8 +359,9 @@ def _named(gaps: Sequence[Span]) -> str:
 
 _REPEAT = "Bundle %s was written in part, but %s; %s is read again from the beginning: %s."
 _FEWER = (
-    "Bundle %s holds %s events fewer than when it was read before; a deletion at Fullstory looks like that. The rows "
-    'that are gone there: SELECT * FROM events WHERE "_bundle_id" = %s AND "_sdc_extracted_at" < \'%s\''
+    "Bundle %s holds %s events fewer than when it was read before; a deletion at Fullstory, or another choice of event "
+    "types, looks like that. The rows that are gone there: "
+    'SELECT * FROM events WHERE "_bundle_id" = %s AND "_sdc_extracted_at" < \'%s\''
 )
 _CHANGED = "Fullstory now delivers other bytes, or end_date was moved within it"
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 POLL = 0.2  # seconds between two looks at what else may have happened
 
 B = TypeVar("B")
 F = TypeVar("F")
+T = TypeVar("T")
 
 
-def ahead(fetch: Callable[[B], F], bundles: Iterable[B], n: int, idle: Callable[[], None]) -> Iterator[tuple[B, F]]:
-    """Yield each bundle with what *fetch* makes of it, in order.
+def ahead(fetch: Callable[[B], F], bundles: Iterable[B], n: int) -> Iterator[tuple[B, F] | None]:
+    """Yield each bundle with what *fetch* makes of it, in order; None several times a second while there is nothing.
 
     *bundles* is iterated and *fetch* is called in one thread of its own; their errors are raised here, after all that
     came before them. When this generator is closed the thread is left to itself: it may be waiting for an hour, and
@@ -22,7 +24,6 @@ def ahead(fetch: Callable[[B], F], bundles: Iterable[B], n: int, idle: Callable[
 
     Args:
         n: how many fetched bundles may wait while the caller works on one.
-        idle: is called several times a second while there is nothing to yield; may raise.
     """
     allowed = threading.Semaphore(n)
     done: SimpleQueue[tuple[B, F] | BaseException | None] = SimpleQueue()
@@ -43,7 +44,8 @@ def ahead(fetch: Callable[[B], F], bundles: Iterable[B], n: int, idle: Callable[
     try:
         while True:
             allowed.release()
-            item = _next(done, idle)
+            while (item := _next(done)) is _Nothing.YET:
+                yield None
             if item is None:
                 return
             if isinstance(item, BaseException):
@@ -54,9 +56,14 @@ def ahead(fetch: Callable[[B], F], bundles: Iterable[B], n: int, idle: Callable[
         allowed.release()
 
 
-def _next(done: SimpleQueue[B], idle: Callable[[], None]) -> B:
-    while True:
-        try:
-            return done.get(timeout=POLL)
-        except Empty:
-            idle()
+class _Nothing(Enum):
+    """A value that nothing else is."""
+
+    YET = 0
+
+
+def _next(done: SimpleQueue[T]) -> T | Literal[_Nothing.YET]:
+    try:
+        return done.get(timeout=POLL)
+    except Empty:
+        return _Nothing.YET

@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import chain, compress, filterfalse, groupby
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -29,10 +30,11 @@ from tap_fullstory.dictionary import (
     BUNDLE_ID,
     CUSTOM_VARS,
     EVENT_ID,
-    FIELDS,
+    EVENT_TYPE,
     MAX_INTEGER,
     MIN_INTEGER,
     REPLICATION_KEY,
+    Field,
     Kind,
 )
 from tap_fullstory.identity import MEMBERS, event_id
@@ -40,15 +42,16 @@ from tap_fullstory.layout import (
     BEFORE_REST,
     BY_NAME,
     EXTRAS_MARK,
-    FIELD_OF,
-    NEWER,
     REST_MARK,
     SIMPLE,
     TYPES,
     Layout,
+    Place,
+    Treated,
     is_custom,
 )
 from tap_fullstory.moments import are_utc, to_utc
+from tap_fullstory.privacy import Note
 from tap_fullstory.report import Change, Report
 
 FEW_ESCAPES = 50  # looked at one by one for NUL; with more, one search through all the text is faster
@@ -136,6 +139,7 @@ class EventReader:
         self._bundle_id = bundle_id
         self._marked = Raw(b"%d%b" % (bundle_id, EXTRAS_MARK))
         self._holds = None if window == ALL else window.holds
+        self._wants = layout.privacy.wants if layout.privacy.selects else None
         self._report = report
 
     def from_events(self, chunk: Chunk, time_extracted: str) -> Records:
@@ -145,6 +149,9 @@ class EventReader:
         return Records(sum(run.count for run in runs), lines, chunk.events, time_extracted)
 
     def _read(self, array: bytes) -> Iterator[_Run]:
+        if self._layout.convert is None:
+            yield from map(self._exact, split_events(array))
+            return
         if _has_nul(array):
             for odd, group in groupby(split_events(array), _has_nul):
                 raws = list(group)
@@ -186,9 +193,15 @@ class EventReader:
             return None
         if self._holds is not None:
             events = [event for event in events if self._holds(event.EventStart)]
+        before = len(events)
+        if self._wants is not None:
+            events = [event for event in events if self._wants(event.EventType)]
         if self._layout.event_id:
             for event in events:
                 event.event_id = event_id({**_set(event, shape.identifying), **_identifying(event)})
+        if not _complete(events, shape.watched_late):
+            return None
+        notes = _treat(events, shape.treated)
         bundle_id = self._bundle_id if shape.whole else self._marked
         for event in events:
             event._bundle_id = bundle_id
@@ -198,6 +211,7 @@ class EventReader:
             if len(selected) != len(events):
                 return None
             lines = b"".join(selected)
+        self._note(notes, before - len(events))
         return _Run(len(events), lines if shape.whole else self._with_custom_vars(lines, custom=shape.custom))
 
     def _with_custom_vars(self, lines: bytes, *, custom: bool) -> bytes:
@@ -226,27 +240,32 @@ class EventReader:
 
     def _any(self, array: bytes) -> _Run | None:
         layout, known = self._layout, self._layout.known.__contains__
-        extras: list[dict[str, Any]] = []
+        assert layout.convert
         try:
             members = _decode_dicts(array)
             identities = msgspec.convert(members, list[_IDENTITY]) if layout.event_id else ()
             events = layout.convert(members)
         except _UNREADABLE:
             return None
-        if not _complete(events, layout.watched):
+        if not _complete(events, layout.watched) or not self._types_are_plain(members):
             return None
-        if self._holds is not None:
-            wanted = [self._holds(event.EventStart) for event in events]
+        met = members
+        wanted, left_out = self._wanted(events, members)
+        if wanted is not None:
             events, members, identities = (list(compress(all_, wanted)) for all_ in (events, members, identities))
-        layout.learn(members)
-        for one in members:
-            unknown = list(filterfalse(known, one))
-            unknown.sort()
-            extras.append({name: one[name] for name in unknown})
+        extras = [{name: one[name] for name in sorted(filterfalse(known, one))} for one in members]
         if layout.event_id:
-            for event, identity, extra in zip(events, identities, extras, strict=True):
+            for event, identity, extra, one in zip(events, identities, extras, members, strict=True):
                 identity.EventStart = event.EventStart
-                event.event_id = event_id({**extra, **_identifying(identity)})
+                own = {name: one[name] for name in layout.identifying if name in one}
+                event.event_id = event_id({**extra, **own, **_identifying(identity)})
+        if not _complete(events, layout.watched_late):
+            return None
+        layout.learn(met)
+        notes = _treat(events, layout.treated)
+        if layout.custom_vars and layout.privacy.treats:
+            extras = [self._treated(extra, notes) for extra in extras]
+        self._note(notes, left_out)
         if layout.bundle_id:
             for event in events:
                 event._bundle_id = self._bundle_id
@@ -257,6 +276,20 @@ class EventReader:
         self._count_extras(Counter(chain.from_iterable(extras)))
         return _Run(len(events), encode_lines(events))
 
+    def _types_are_plain(self, members: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether it can be said at once which events are left out for their type."""
+        return self._wants is None or all(isinstance(one.get(EVENT_TYPE), (str, NoneType)) for one in members)
+
+    def _wanted(self, events: Sequence[Any], members: Sequence[Mapping[str, Any]]) -> tuple[Sequence[bool] | None, int]:
+        """Return which events are emitted (None: all of them), and how many are left out for their type."""
+        if self._holds is None and self._wants is None:
+            return None, 0
+        held = [self._holds is None or self._holds(event.EventStart) for event in events]
+        if self._wants is None:
+            return held, 0
+        wanted = [holds and self._wants(one.get(EVENT_TYPE)) for holds, one in zip(held, members, strict=True)]
+        return wanted, sum(held) - sum(wanted)
+
     def _exact(self, data: bytes) -> _Run:
         layout = self._layout
         changes: list[tuple[Change, str]] = []
@@ -265,13 +298,22 @@ class EventReader:
             changes.append((change, name))
 
         members = parse_event(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
-        values, extras, moved = _to_columns(members, layout.known, note, note if layout.custom_vars else _uncounted)
+        values, extras, moved = _to_columns(members, layout, note, note if layout.custom_vars else _uncounted)
         if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
+            return _Run(0, b"")
+        if self._wants is not None and not self._wants(_FIT[Kind.STRING](members.get(EVENT_TYPE))[0]):
+            self._report.left_out += 1
             return _Run(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
         record: dict[str, Any] = {}
         if layout.event_id:
-            record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members)})
+            record[EVENT_ID] = event_id({**extras, **_exactly_identifying(members, layout)})
+        treated: list[tuple[Change, str]] = []
+        if layout.custom_vars and layout.privacy.treats:
+            kept = self._treated(kept, treated)
+        for name, treatment in layout.treatments.items():
+            if name in values:
+                values[name] = treatment(values[name], name, _to(treated))
         record |= {field.name: values[field.name] for field in layout.fields if field.name in values}
         if layout.bundle_id:
             record[BUNDLE_ID] = self._bundle_id
@@ -280,15 +322,31 @@ class EventReader:
                 record[CUSTOM_VARS] = encode(dict(sorted(kept.items()))).decode()
                 self._report.change(Change.MOVED, moved & kept.keys())
             self._count_extras(Counter(kept.keys() if not layout.custom_vars else kept.keys() - moved))
+        self._note(treated)
+        left_out = {name for change, name in treated if change is Change.EXCLUDED}
         for change, name in changes:
-            self._changed(change, name)
+            if name not in left_out:
+                self._changed(change, name)
         return _Run(1, encode_lines([record]))
 
+    def _treated(self, extra: Mapping[str, Any], notes: list[tuple[Change, str]]) -> dict[str, Any]:
+        """Return what may be in CustomVars of what would be there."""
+        treatment, note = self._layout.treatment, _to(notes)
+        found = {name: treatment(name)(value, name, note) for name, value in extra.items()}
+        return {name: value for name, value in found.items() if value is not UNSET}
+
+    def _note(self, notes: Sequence[tuple[Change, str]], left_out: int = 0) -> None:
+        """Count what was done to values, and events that were left out for their type."""
+        if notes:
+            for (change, name), count in Counter(notes).items():
+                self._report.change(change, {name: count})
+        self._report.left_out += left_out
+
     def _is_column(self, name: str) -> bool:
-        return FIELD_OF[name] in self._layout.fields
+        return self._layout.field_of[name] in self._layout.fields
 
     def _changed(self, change: Change, name: str) -> None:
-        field = FIELD_OF.get(name) if name in self._layout.known else None
+        field = self._layout.field_of.get(name) if name in self._layout.known else None
         if field is None or field in self._layout.fields:
             self._report.change(change, (name,))
 
@@ -326,16 +384,17 @@ _IDENTITY: Any = msgspec.defstruct(
 )
 
 
-def _complete(events: list[Any], watched: Sequence[str]) -> bool:
-    """Give columns with several names their value and times their form; False if that needs the exact path."""
-    for name in watched:
+def _complete(events: list[Any], watched: Sequence[Place]) -> bool:
+    """Bring what is watched into its form and its column; False if that needs the exact path."""
+    for place in watched:
+        name = place.member
         values = [value for value in map(attrgetter(name), events) if value is not UNSET]
         if not values:
             continue
-        if name in NEWER:
-            if not _rename(events, name, NEWER[name]):
-                return False
-        elif not are_utc([text for text in values if text is not None]) and not _normalise(events, name):
+        is_time = place.kind is Kind.TIMESTAMP and not are_utc([text for text in values if text is not None])
+        if is_time and not _normalise(events, name):
+            return False
+        if place.column != name and not _rename(events, name, place.column):
             return False
     return True
 
@@ -362,6 +421,22 @@ def _normalise(events: list[Any], name: str) -> bool:
                 return False
             setattr(event, name, moment)
     return True
+
+
+def _treat(events: list[Any], treated: Sequence[Treated]) -> list[tuple[Change, str]]:
+    """Do to the values of events what has to be done before they are written; return what was done."""
+    notes: list[tuple[Change, str]] = []
+    note = _to(notes)
+    for attribute, name, treatment in treated:
+        for event in events:
+            value = getattr(event, attribute)
+            if value is not UNSET:
+                setattr(event, attribute, treatment(value, name, note))
+    return notes
+
+
+def _to(notes: list[tuple[Change, str]]) -> Note:
+    return lambda change, name: notes.append((change, name))
 
 
 def _identifying(event: Any) -> dict[str, Any]:
@@ -407,22 +482,31 @@ def parse_event(data: bytes, broken: Callable[[], None]) -> dict[str, Any]:
     return members
 
 
+def read_members(array: bytes) -> Iterable[Mapping[str, Any]]:
+    """Return the members of each event, with values as CustomVars holds them."""
+    try:
+        return _decode_dicts(array)
+    except _UNREADABLE:
+        events = (parse_event(one, lambda: None) for one in split_events(array))
+        return ({name: _to_json(value, name, _uncounted) for name, value in event.items()} for event in events)
+
+
 def _to_columns(
     members: Mapping[str, Any],
-    known: frozenset[str],
+    layout: Layout,
     changed: Callable[[Change, str], None],
     kept: Callable[[Change, str], None],
 ) -> tuple[dict[str, Any], dict[str, Any], frozenset[str]]:
     """Sort the members of an event.
 
     Args:
-        known: names of members that have a column.
         changed, kept: are told what had to be done to a value of a column, and to one that has none.
 
     Returns:
-        The values of columns by column; everything else by its own name; and which of these are documented fields
-        whose value does not fit.
+        The values of columns by column; everything else by its own name; and which of these have a column that their
+        value does not fit.
     """
+    known = layout.known
     values: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     moved = set()
@@ -431,13 +515,13 @@ def _to_columns(
             if shown != name:
                 kept(Change.REPLACED, shown)
             extras[shown] = _to_json(members[name], shown, kept)
-    for field in FIELDS:
+    for field in layout.all_fields:
         winner: Any = UNSET
         for name in field.source_names:
             if name not in members or name not in known:
                 continue
             value = members[name]
-            fitting, change = _FIT[field.kind](value)
+            fitting, change = _fit(field, value, name, changed)
             if fitting is UNSET or (winner is not UNSET and fitting != winner):
                 extras[name] = _to_json(value, name, kept)
                 moved.add(name)
@@ -451,9 +535,16 @@ def _to_columns(
     return values, extras, frozenset(moved)
 
 
-def _exactly_identifying(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the documented members that identify an event, as their columns hold them; else as CustomVars does."""
-    found = {}
+def _fit(field: Field, value: Any, name: str, changed: Callable[[Change, str], None]) -> tuple[Any, Change | None]:
+    """Return a value as its column holds it (UNSET: it does not fit), and what had to be done for that."""
+    if field.kind is Kind.JSON:
+        return _to_json(value, name, changed), None
+    return _FIT[field.kind](value)
+
+
+def _exactly_identifying(members: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """Return what has a column and identifies an event: documented members as these hold them, else as CustomVars."""
+    found = {name: _to_json(members[name], name, _uncounted) for name in layout.identifying if name in members}
     for name in MEMBERS:
         if name in members:
             value, _ = _FIT[BY_NAME[name].kind](members[name])
@@ -505,12 +596,17 @@ def _fit_timestamp(value: Any) -> tuple[Any, Change | None]:
     return (UNSET if moment is None else moment), None
 
 
-# Each returns the value as the column holds it (UNSET: it does not fit), and what had to be done for that.
+def _fit_boolean(value: Any) -> tuple[Any, Change | None]:
+    return (value if value is None or isinstance(value, bool) else UNSET), None
+
+
+# See `_fit`.
 _FIT: dict[Kind, Callable[[Any], tuple[Any, Change | None]]] = {
     Kind.STRING: _fit_string,
     Kind.INTEGER: _fit_integer,
     Kind.NUMBER: _fit_number,
     Kind.TIMESTAMP: _fit_timestamp,
+    Kind.BOOLEAN: _fit_boolean,
 }
 
 

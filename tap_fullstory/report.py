@@ -21,7 +21,10 @@ class Change(Enum):
     AS_TEXT = "are kept as text: no 64-bit integer or double holds them"
     NEW_FIELD = "are of no documented field and are kept in CustomVars"
     NOT_IN_CATALOG = "are of fields that the catalog does not know and are kept in CustomVars"
-    DROPPED = "have no column and were dropped, since CustomVars is not selected"
+    DROPPED = "have no column and were dropped, since CustomVars is left out"
+    EXCLUDED = "were left out, as custom_vars_exclude says"
+    STRIPPED = "lost query and fragment, as strip_query says"
+    HASHED = "were hashed, as hash_columns says"
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Report:
     custom: Counter[str] = field(default_factory=Counter)  # values of custom variables kept in CustomVars, by name
     known: int = 0  # bundles listed so far that are to be written
     until: int | None = None  # Unix nanoseconds: up to there events are written
+    left_out: int = 0  # events, for their type
     gaps: int = 0  # spans before that which no bundle covers
     waiting_until: float = 0.0  # on the monotonic clock: when Fullstory lets us go on
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
@@ -80,6 +84,9 @@ class Report:
         if self.skip_bundles:
             ids = ", ".join(map(str, sorted(self.skip_bundles)))
             skipped = f"; skip_bundles says to pass over {ids}: {self.skipped} passed over in this run"
+        types = ""
+        if self.left_out:
+            types = f"; {_some(self.left_out, 'event')} left out for their type"
         where = ""
         if self.until is not None:
             where = f"; written up to {to_text(self.until)}" + (
@@ -91,7 +98,7 @@ class Report:
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "
-            f"{_some(changed, 'value')} changed{where}{again}{skipped}."
+            f"{_some(changed, 'value')} changed{types}{where}{again}{skipped}."
         )
 
 

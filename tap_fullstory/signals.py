@@ -15,6 +15,17 @@ LINE_GRACE = 3.0  # seconds after the signal in which whole runs of records may 
 LAST_GRACE = 4.5  # seconds after the signal: then it ends, whatever the target does
 
 
+def stop_at_once() -> None:
+    """Raise `Stopped` wherever the main thread is when SIGTERM or SIGINT comes; a second one ends the process."""
+
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_DFL)
+        raise Stopped(signum)
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
 class Stop:
     """Whether a signal has asked us to stop. The second signal ends the process at once."""
 

@@ -132,10 +132,14 @@ class Spool:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(0, "it is not writable")
 
-    def open(self, bundle_id: int) -> SpoolFile:
-        """Return the file of a bundle, locked: the one that an earlier run left, or a new and empty one."""
-        base = self._folder / f"{self._prefix}{bundle_id}"
-        own = self._folder / f"{self._prefix}{bundle_id}-{os.getpid()}"
+    def open(self, bundle_id: int, kind: str = "") -> SpoolFile:
+        """Return the file of a bundle, locked: the one that an earlier run left, or a new and empty one.
+
+        Args:
+            kind: tells apart files of one bundle with different content, in a few letters and digits.
+        """
+        base = self._folder / f"{self._prefix}{bundle_id}{kind}"
+        own = self._folder / f"{self._prefix}{bundle_id}{kind}-{os.getpid()}"
         with _disk(self._folder):
             left = _locked(_named(base, WHOLE), os.O_RDWR)
             if left:

@@ -72,6 +72,21 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Export:
+    """An export that Fullstory makes or has made for us, and that is not used up.
+
+    Attributes:
+        span: what it covers, Unix nanoseconds.
+        id: of the operation.
+        request: a digest of what was asked for besides the span; "": everything.
+    """
+
+    span: Span
+    id: str
+    request: str = ""
+
+
+@dataclass(frozen=True)
 class EventsBookmark:
     """What is written of the stream `events`.
 
@@ -80,7 +95,7 @@ class EventsBookmark:
         done: ids of finished bundles whose Stop equals `until`; empty: all that end at or before it are finished.
         partial: the bundle that is being written, and how far; None between bundles.
         gaps: spans that no bundle listed so far covers.
-        exports: `[from, to, operation id]` texts of exports paid for and not yet used.
+        exports: paid for and not used up.
         contents: of bundles that are read again, by id; None, and not in the state, without `reread_hours`.
     """
 
@@ -89,7 +104,7 @@ class EventsBookmark:
     done: tuple[int, ...] = ()
     partial: tuple[int, Position] | None = None
     gaps: tuple[Span, ...] = ()
-    exports: tuple[Any, ...] = ()
+    exports: tuple[Export, ...] = ()
     contents: Mapping[int, Content] | None = None
 
     def inside(self, bundle: Bundle, position: Position) -> EventsBookmark:
@@ -168,7 +183,8 @@ class EventsBookmark:
             "done": list(self.done),
             "partial": partial,
             "gaps": [[to_text(start), to_text(stop)] for start, stop in self.gaps],
-            "exports": list(self.exports),
+            "exports": [[*map(to_text, one.span), one.id] for one in self.exports],
+            **({"exports_of": self.exports[0].request} if self.exports and self.exports[0].request else {}),
             **({} if self.contents is None else {"contents": contents}),
         }
 
@@ -197,7 +213,7 @@ def parse_events_bookmark(value: Any) -> EventsBookmark | None:
         done=tuple(_integers("done", value.get("done"))),
         partial=_partial(value.get("partial")),
         gaps=_gaps(value.get("gaps")),
-        exports=tuple(_list("exports", value.get("exports"))),
+        exports=_exports(value.get("exports"), value.get("exports_of")),
         contents=_contents(value.get("contents")),
     )
 
@@ -220,6 +236,16 @@ def _gaps(value: Any) -> tuple[Span, ...]:
             raise _wrong("gaps", value, "an array of [from, to], from before to")
         found = spans.add(found, (start, stop))
     return found
+
+
+def _exports(value: Any, request: Any) -> tuple[Export, ...]:
+    found: list[Export] = []
+    for one in _list("exports", value):
+        if not isinstance(one, list) or len(one) < 3 or not isinstance(one[2], str):
+            raise _wrong("exports", value, "an array of [from, to, operation id]")
+        span = _moment("exports", one[0]), _moment("exports", one[1])
+        found.append(Export(span, one[2], request if isinstance(request, str) else ""))
+    return tuple(found)
 
 
 def _contents(value: Any) -> dict[int, Content] | None:

@@ -19,18 +19,18 @@ from tap_fullstory.dictionary import MAX_INTEGER
 from tap_fullstory.errors import BundleError, ResponseError
 from tap_fullstory.logs import FORMATTER
 from tap_fullstory.moments import LATEST, SECOND, to_text
+from tap_fullstory.sources import fill
 from tap_fullstory.spool import Spool, SpoolFile
-from tap_fullstory.state import EventsBookmark
+from tap_fullstory.state import EventsBookmark, Export
 
 LOGGER = logging.getLogger(__name__)
 
 LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
 PAGE_SIZE = 20  # bundles, as documented; servers were seen that list one more
+DAY = 86400  # seconds
+LOOK_BACK = (4, 40, 400, 40_000)  # days, one after the other, until there is what is looked for
 DOWNLOADS, PER_SECONDS = 2, 60  # as documented for `get`
-OTHER_WAY = (
-    'Data Export is an add-on that new accounts do not get; "events_source": "segment_export" is the other way, '
-    "which this version of the tap does not have yet."
-)
+OTHER_WAY = 'Data Export is an add-on that new accounts do not get; "events_source": "segment_export" is the other way.'
 REPORT = "Please report this with the line above."
 
 
@@ -42,7 +42,10 @@ class DataExport:
         most_events: at most so many events between two cuts of a file.
     """
 
+    has_twins = True
+
     def __init__(self, client: Client, spool: Spool, url: str, most_events: int) -> None:
+        self.exports: tuple[Export, ...] = ()  # of the other source: kept until what they cover is written
         self._client = client
         self._spool = spool
         self._url = url
@@ -50,7 +53,7 @@ class DataExport:
         self._list_limit, self._get_limit = RateLimit(), RateLimit()
 
     def bundles(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
-        """Yield the bundles that are wanted, page by page, ordered by Stop; see `Source`.
+        """Return the bundles that are wanted, page by page, ordered by Stop; see `Source`.
 
         A page is asked for with the last Stop minus one, and what is known is dropped: the API lists what stops
         *after* the `start` sent, so the Stop itself would lose what is left of a group with one Stop.
@@ -58,6 +61,10 @@ class DataExport:
         Raises:
             ResponseError: after all that is new, when the list does not move.
         """
+        self.exports = bookmark.exports
+        return self._bundles(bookmark, end, again)
+
+    def _bundles(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
         until = bookmark.until // SECOND
         start = until - (1 if bookmark.done else 0)
         for earlier in (again, *(gap[0] for gap in bookmark.gaps)):
@@ -111,6 +118,25 @@ class DataExport:
                 return
             start = max(0, last - 1)
 
+    def newest(self) -> Iterator[Bundle]:
+        """Yield finished bundles, the newest first; see `Source`."""
+        seen: set[int] = set()
+        now = self._client.now() // SECOND
+        for days in LOOK_BACK:
+            listed = sorted(self._listed(max(0, now - days * DAY)), key=lambda one: one.stop, reverse=True)
+            yield from (one for one in listed if one.id not in seen)
+            seen |= {one.id for one in listed}
+
+    def _listed(self, start: int) -> Iterator[Bundle]:
+        """Yield all bundles that stop after *start*, page by page."""
+        while True:
+            page = self.page(start)
+            last = max((one.stop for one in page), default=start)
+            if last <= start:
+                return
+            yield from page
+            start = last
+
     def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
         """Bring a bundle into a file and check it; see `Source`.
 
@@ -118,20 +144,15 @@ class DataExport:
             BundleError: it stays damaged; the text names it.
         """
         file = self._spool.open(bundle.id)
-        try:
-            if not (file.whole and self._is_sound(file) and usable(file)):
-                self._client.retry(lambda: self._download(bundle, file), self._get_limit)
-        except BaseException:
-            file.close(keep=False)
-            raise
-        return file
 
-    def _is_sound(self, file: SpoolFile) -> bool:
-        try:
-            file.cuts = check(file.file, self._most_events)
-        except BundleError:
-            return False
-        return True
+        def bring() -> None:
+            self._client.retry(lambda: self._download(bundle, file), self._get_limit)
+
+        return fill(file, self._most_events, usable, bring)
+
+    def release(self, bundle: Bundle) -> None:
+        """Take note that a bundle is written."""
+        self.exports = tuple(one for one in self.exports if one.span[1] > bundle.stop * SECOND)
 
     def _download(self, bundle: Bundle, file: SpoolFile) -> None:
         try:

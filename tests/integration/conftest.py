@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fullstory_emulator import Emulator
-from tests.integration.tap import Tap
+from tests.integration.tap import SOURCES, Tap
 
 
 @pytest.fixture
@@ -16,7 +16,14 @@ def emulator() -> Iterator[Emulator]:
         yield server
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test with every source of events, unless it is marked as one about `only_source`."""
+    if "source" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only_source")
+        metafunc.parametrize("source", only.args if only else SOURCES)
+
+
 @pytest.fixture
-def run_tap(tmp_path: Path, emulator: Emulator) -> Tap:
+def run_tap(tmp_path: Path, emulator: Emulator, source: str) -> Tap:
     """The tap with a folder of its own, pointed at the emulator."""
-    return Tap(tmp_path, emulator)
+    return Tap(tmp_path, emulator, source)

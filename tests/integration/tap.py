@@ -12,13 +12,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from fullstory_emulator import Bundle, Emulator
+from fullstory_emulator import Bundle, Course, Emulator
 
 TIMEOUT = 60.0  # seconds; no run here takes more than a few
 DAY = 86400
 HOUR = 3600
 FIRST = 1700006400  # 2023-11-15T00:00:00Z, when the first bundle begins
 LIST, GET = "/api/v1/export/list", "/api/v1/export/get"
+EXPORTS, OPERATIONS, RESULTS = "/segments/v1/exports", "/operations/v1", "/search/v1/exports"
+LINKS = "/fullstoryapp-search-export/"  # signed, on another host as far as the tap knows
+SOURCES = ("data_export", "segment_export")
 
 Json = dict[str, Any]
 
@@ -123,7 +126,7 @@ class Run:
 
     def numbers(self) -> list[int]:
         """The `UserId` of each record: what `event` calls the number."""
-        return [record["UserId"] for record in self.records()]
+        return [record.get("UserId", 0) for record in self.records()]  # Segment Export leaves zeros out
 
     def schema(self, stream: str = "events") -> Json:
         """The only SCHEMA message of a stream."""
@@ -149,14 +152,25 @@ class Run:
 
 
 class Tap:
-    """The tap with a folder of its own, in front of an emulator."""
+    """The tap with a folder of its own, in front of an emulator.
 
-    def __init__(self, folder: Path, emulator: Emulator) -> None:
+    With Segment Export, a window is as long as a bundle usually is; the emulator's clock stands where the last bundle
+    has become available: else there would be windows without events up to today. Exports are made at once.
+
+    Attributes:
+        clock: what the emulator's clock is set to before each run, if not that; Unix seconds.
+    """
+
+    def __init__(self, folder: Path, emulator: Emulator, source: str = "data_export") -> None:
         self.folder = folder
         self.emulator = emulator
+        self.source = source
         self.spool = folder / "spool"
         self.spool.mkdir()
+        self.clock: float | None = None
         self._files = 0
+        if source == "segment_export":
+            emulator.course = Course(polls=0)
 
     def settings(self, changes: "Mapping[str, Any] | None" = None) -> Json:
         """The usual settings with *changes*; None takes one out."""
@@ -168,9 +182,19 @@ class Tap:
             "spool_dir": str(self.spool),
             "retry_timeout": 1,
             "request_timeout": 10,
+            **self.of_source(),
             **(changes or {}),
         }
         return {name: value for name, value in settings.items() if value is not None}
+
+    def of_source(self) -> Json:
+        """The settings that the source of events needs; sets the emulator's clock."""
+        if self.source == "data_export":
+            return {}
+        newest = max((one.stop for one in self.emulator.bundles), default=FIRST)
+        self.emulator.now = newest + DAY if self.clock is None else self.clock
+        # all exports of a test are made at the same time: the first look at each is a second after it was asked for
+        return {"events_source": self.source, "export_window_hours": 24, "start_date": rfc(FIRST), "prefetch": 9}
 
     def file(self, name: str, content: Any) -> str:
         """A file with *content* as it is (bytes) or as JSON; its path."""
@@ -290,7 +314,10 @@ def check(messages: list[Json]) -> None:
             assert {"type", "value"} == set(message)
             value = message["value"]["bookmarks"].get("events")
             if value is not None:
-                assert {"since", "until", "done", "partial", "gaps", "exports"} == set(value) - {"contents"}
+                assert {"since", "until", "done", "partial", "gaps", "exports"} == set(value) - {
+                    "contents",
+                    "exports_of",
+                }
 
 
 def utc_now() -> datetime:

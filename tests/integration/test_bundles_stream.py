@@ -4,6 +4,8 @@ import zlib
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, FIRST, HOUR, Json, Run, Tap, bookmark, bundle, event, rfc
 
@@ -31,6 +33,7 @@ def log_of(run: Run) -> dict[int, Json]:
     return {record["_bundle_id"]: record for record in run.records("bundles")}
 
 
+@pytest.mark.only_source("data_export")
 def test_a_record_says_what_is_in_a_bundle(run_tap: Tap, emulator: Emulator) -> None:
     """Nobody could prove later what was loaded, and from which bytes."""
     emulator.bundles = [bundle(0, 5), bundle(1, 0)]
@@ -90,6 +93,7 @@ def test_the_log_comes_behind_the_events(run_tap: Tap, emulator: Emulator) -> No
     assert ["SCHEMA", "SCHEMA"] == [message["type"] for message in run.messages[:2]]
 
 
+@pytest.mark.only_source("data_export")
 def test_the_counts_are_those_of_the_warehouse(run_tap: Tap, emulator: Emulator) -> None:
     """The log would accuse a table that is right, wherever a date or a gap cuts a bundle."""
     hourly = [event(number, FIRST + number * HOUR) for number in range(5 * 24)]
@@ -114,6 +118,7 @@ def test_the_counts_are_those_of_the_warehouse(run_tap: Tap, emulator: Emulator)
     assert dict(rows) == {number: record["events"] for number, record in log.items()}
 
 
+@pytest.mark.only_source("data_export")
 def test_on_its_own_it_reads_bundles_without_their_events(run_tap: Tap, emulator: Emulator) -> None:
     """Whoever wants only the log would get nothing, or all events."""
     emulator.bundles = [bundle(0), bundle(1), bundle(3)]

@@ -10,6 +10,8 @@ from fullstory_emulator import Bundle, Emulator
 from tests.integration.expected import INTEGERS, NUMBERS, TEXTS, TIMES
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 Catalog = dict[str, Any]
 
 

@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Emulator
 from tests.integration.tap import LIST, Tap, bookmark, bundle
 
+pytestmark = pytest.mark.only_source("data_export")
+
 HEAVY = ("singer", "requests", "pendulum", "msgspec", "urllib3")
 
 

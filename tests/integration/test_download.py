@@ -10,6 +10,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 TEXT = json.dumps([event(100 + i, FIRST + DAY + 60) for i in range(200)]).encode()
 ONCE: dict[str, dict[str, Any]] = {
     "cut": {"cut_at": 100},

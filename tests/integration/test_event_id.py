@@ -77,6 +77,7 @@ def test_what_identifies_an_event_changes_the_key(run_tap: Tap, emulator: Emulat
     assert len(events) == len(set(found))
 
 
+@pytest.mark.only_source("data_export")
 def test_every_event_of_the_sample_has_a_key_of_its_own_in_every_encoding(run_tap: Tap, emulator: Emulator) -> None:
     """Two of the 144 real events would overwrite each other, or move when the transfer changes."""
     emulator.bundles = sample_bundles()

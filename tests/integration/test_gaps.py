@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, HOUR, LIST, Run, Tap, bookmark, bundle, event, rfc
 
+pytestmark = pytest.mark.only_source("data_export")
+
 ALWAYS = {"gap_check_hours": 1_000_000}
 
 

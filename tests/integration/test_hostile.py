@@ -4,8 +4,12 @@ import json
 from itertools import cycle
 from typing import Any
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, FIRST, Run, Tap
+
+pytestmark = pytest.mark.only_source("data_export")
 
 DEEP = b"[" * 100_000
 HALF = b'"\\ud800\\udfff\\u0000"'

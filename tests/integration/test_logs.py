@@ -7,6 +7,8 @@ import pytest
 from fullstory_emulator import Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle
 
+pytestmark = pytest.mark.only_source("data_export")
+
 
 def test_first_and_last_line_say_what_is_read_and_what_was(run_tap: Tap, emulator: Emulator) -> None:
     """Nobody could tell how long a backfill takes, and what it brought."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import Tap
+
+pytestmark = pytest.mark.only_source("data_export")
 
 DAY = 86400
 FIRST = 1_700_006_400

@@ -32,7 +32,7 @@ from tests.integration.tap import (
 )
 from tests.integration.test_resume import wait_for
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.only_source("data_export")]
 
 MANY = 2000
 

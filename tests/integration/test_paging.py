@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, HOUR, LIST, Tap, bookmark, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 HALF = 1800
 
 

@@ -9,6 +9,8 @@ from fullstory_emulator import Bundle, Emulator, sample_bundles
 from tests.integration.expected import expected_records, found_record, frozen
 from tests.integration.tap import DAY, FIRST, Tap, bundle, rfc
 
+pytestmark = pytest.mark.only_source("data_export")
+
 START = rfc(FIRST + 60)
 Json = dict[str, Any]
 

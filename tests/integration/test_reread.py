@@ -3,8 +3,12 @@
 import time
 from typing import Any
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, GET, Run, Tap, bundle, event, rfc
+
+pytestmark = pytest.mark.only_source("data_export")
 
 SETTINGS = {"event_key": True, "reread_hours": 1_000_000}
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, FIRST, GET, TIMEOUT, Run, Tap, big_bundle, bundle, event, finished, read_lines
 
@@ -42,9 +44,10 @@ def crash(run_tap: Tap, lines: int = 3000, **options: object) -> Run:
 def safe(run: Run) -> list[int]:
     """The numbers of the records before the last STATE: what a target keeps."""
     last = run.state_positions()[-1]
-    return [m["record"]["UserId"] for m in run.messages[:last] if m["type"] == "RECORD"]
+    return [m["record"].get("UserId", 0) for m in run.messages[:last] if m["type"] == "RECORD"]
 
 
+@pytest.mark.only_source("data_export")
 def test_a_killed_run_goes_on_from_its_own_file(run_tap: Tap, emulator: Emulator) -> None:
     """A crash would cost a second download of gigabytes, lose events, or leave files behind for ever."""
     emulator.bundles = [big_bundle(MANY), bundle(1, first=MANY)]
@@ -68,6 +71,7 @@ def test_a_killed_run_goes_on_from_its_own_file(run_tap: Tap, emulator: Emulator
     assert not any("repeat" in line for line in rest.said)
 
 
+@pytest.mark.only_source("data_export")
 def test_a_lost_file_with_the_same_bytes_changes_nothing(run_tap: Tap, emulator: Emulator) -> None:
     """A container without a disk of its own would repeat or lose records after a crash."""
     emulator.bundles = [big_bundle(MANY)]
@@ -87,6 +91,7 @@ def test_a_lost_file_with_the_same_bytes_changes_nothing(run_tap: Tap, emulator:
     assert [] == [*other.iterdir()]
 
 
+@pytest.mark.only_source("data_export")
 def test_a_lost_file_and_other_bytes_start_the_bundle_again(run_tap: Tap, emulator: Emulator) -> None:
     """Events would be lost when Fullstory makes an export anew and it differs; people must know what may repeat."""
     events = [event(i, FIRST + 60) for i in range(50)]
@@ -111,9 +116,10 @@ def test_a_lost_file_and_other_bytes_start_the_bundle_again(run_tap: Tap, emulat
     assert sorted([*range(53), 1000]) == sorted(once.values())
     for position, later in list(zip(second.state_positions(), second.states, strict=True))[::3]:
         again = run_tap(state=later)
-        assert [one["UserId"] for one in second.after(position)] == again.numbers()
+        assert [one.get("UserId", 0) for one in second.after(position)] == again.numbers()
 
 
+@pytest.mark.only_source("data_export")
 def test_fewer_events_than_were_done_leave_no_hole(run_tap: Tap, emulator: Emulator) -> None:
     """A bundle that became shorter, or empty, would end the run as a bug, or hide its events."""
     emulator.bundles = [bundle(0, 30, versions=[[event(5, FIRST + 60)], []]), bundle(1)]
@@ -156,6 +162,7 @@ def test_files_of_a_crash_are_removed_by_the_next_run(run_tap: Tap, emulator: Em
     assert [stranger.name] == run_tap.waiting()
 
 
+@pytest.mark.only_source("data_export")
 def test_a_run_that_starts_anew_reads_what_fullstory_has_now(run_tap: Tap, emulator: Emulator) -> None:
     """A full refresh would load what the disk still holds of an old crash, not what Fullstory says today."""
     emulator.bundles = [big_bundle(MANY)]
@@ -171,6 +178,7 @@ def test_a_run_that_starts_anew_reads_what_fullstory_has_now(run_tap: Tap, emula
     assert [] == run_tap.waiting()
 
 
+@pytest.mark.only_source("data_export")
 def test_a_file_of_another_download_is_not_used(run_tap: Tap, emulator: Emulator) -> None:
     """A run that goes on from an older state would restart from a stale file though Fullstory has the right bytes."""
     emulator.bundles = [bundle(0, 30)]
@@ -186,6 +194,7 @@ def test_a_file_of_another_download_is_not_used(run_tap: Tap, emulator: Emulator
     assert [] == run_tap.waiting()
 
 
+@pytest.mark.only_source("data_export")
 def test_two_taps_share_one_folder(run_tap: Tap, emulator: Emulator) -> None:
     """A second job on the same machine would take away or mix up the files of the first."""
     emulator.bundles = [big_bundle(MANY), bundle(1, first=MANY)]
@@ -207,6 +216,7 @@ def test_two_taps_share_one_folder(run_tap: Tap, emulator: Emulator) -> None:
     assert [] == run_tap.waiting()
 
 
+@pytest.mark.only_source("data_export")
 def test_an_interrupted_bundle_that_is_not_listed_any_more(run_tap: Tap, emulator: Emulator) -> None:
     """A state that points into a bundle beyond Fullstory's retention would end every run from then on."""
     emulator.bundles = [bundle(0, 30), bundle(1)]

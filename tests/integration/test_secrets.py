@@ -10,6 +10,8 @@ from fullstory_emulator import Emulator, Fault
 from tests.integration.hidden import DEBUG, HEADER, KEY, assert_hidden, spellings
 from tests.integration.tap import GET, LIST, Tap, bundle
 
+pytestmark = pytest.mark.only_source("data_export")
+
 
 def test_no_secret_is_ever_shown(run_tap: Tap, emulator: Emulator) -> None:
     """Whoever can read the log of a scheduler could read all events of the account."""

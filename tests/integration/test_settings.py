@@ -8,6 +8,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator
 from tests.integration.tap import DAY, GET, LIST, Tap, bundle, event
 
+pytestmark = pytest.mark.only_source("data_export")
+
 WRONG: list[tuple[str, Any, str]] = [  # setting, value, what of the value the message shows
     ("start_date", "2024-13-01", "2024-13-01"),
     ("start_date", 1700000000, "1700000000"),
@@ -22,6 +24,19 @@ WRONG: list[tuple[str, Any, str]] = [  # setting, value, what of the value the m
     ("skip_bundles", 170000640048, "170000640048"),
     ("skip_bundles", ["x"], "x"),
     ("skip_bundles", [True], "rue"),
+    ("custom_columns", "evt_a_str", "evt_a_str"),
+    ("custom_columns", [5], "5"),
+    ("custom_columns", ["evt_a.b_str", "EVT_A_B_STR"], "EVT_A_B_STR"),
+    ("custom_columns", ["pageurl"], "PageUrl"),
+    ("custom_vars", "none", "none"),
+    ("custom_vars_exclude", "user_*", "user_*"),
+    ("custom_vars_exclude", ["UserEmail"], "UserEmail"),
+    ("event_types", "click", "click"),
+    ("exclude_event_types", [5], "5"),
+    ("hash_columns", "UserEmail", "UserEmail"),
+    ("hash_columns", ["UserEmail"], "hash_key"),
+    ("strip_query", True, "rue"),
+    ("strip_query", ["UserId"], "UserId"),
     ("checkpoint_records", 0, "0"),
     ("checkpoint_records", 1.5, "1.5"),
     ("checkpoint_records", True, "rue"),
@@ -54,6 +69,8 @@ WRONG_SECRETS: list[dict[str, Any]] = [
     {"api_key": SECRET + "\n"},
     {"api_key": SECRET + "é"},
     {"api_key": {"key": SECRET}},
+    {"hash_key": [SECRET], "hash_columns": ["UserEmail"]},
+    {"hash_columns": ["EventStart"], "hash_key": SECRET},
     {"http_headers": SECRET},
     {"http_headers": {"X-Two": [SECRET]}},
     {"http_headers": {"X-Two": SECRET + "\r\nX-Three: 1"}},

@@ -40,6 +40,7 @@ def test_a_signal_ends_the_run_on_a_safe_state(run_tap: Tap, emulator: Emulator,
     assert (0, [*range(MANY + 3)]) == (rest.status, run.numbers() + rest.numbers())
 
 
+@pytest.mark.only_source("data_export")
 def test_a_signal_ends_a_wait(run_tap: Tap, emulator: Emulator) -> None:
     """A job that waits for Fullstory, or for a silent connection, could not be stopped."""
     emulator.bundles = [bundle(0), bundle(1)]
@@ -154,6 +155,7 @@ def test_a_spool_folder_that_cannot_be_used_ends_with_74(run_tap: Tap, emulator:
         assert 1 == sum(not line.startswith("INFO") for line in run.said)
 
 
+@pytest.mark.only_source("data_export")
 def test_a_folder_that_becomes_full_ends_with_74(run_tap: Tap, emulator: Emulator) -> None:
     """A full disk would be retried for an hour, or be reported as a bug."""
     emulator.bundles = [bundle(0), big_bundle(MANY, 1, 100), bundle(2)]

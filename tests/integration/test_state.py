@@ -9,6 +9,7 @@ from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, FIRST, GET, LIST, Run, Tap, bookmark, bundle, event
 
 
+@pytest.mark.only_source("data_export")
 def test_no_state_yet(run_tap: Tap, emulator: Emulator) -> None:
     """A first run with the empty state of an orchestrator would be refused."""
     emulator.bundles = [bundle(0)]
@@ -97,6 +98,7 @@ def test_a_whole_state_message_is_accepted_or_explained(run_tap: Tap, emulator: 
     assert [100, 101, 102] == run.numbers() if run.status == 0 else "value" in run.last_line
 
 
+@pytest.mark.only_source("data_export")
 def test_states_come_after_every_bundle_and_often_enough_inside(run_tap: Tap, emulator: Emulator) -> None:
     """A run that is interrupted late would do too much again."""
     emulator.bundles = [bundle(0, 47), bundle(1, 5), bundle(2, 20), bundle(3, 0)]
@@ -168,6 +170,7 @@ def test_reading_again_from_any_state_brings_exactly_the_rest(
     assert_replays(run_tap, run, chosen)
 
 
+@pytest.mark.only_source("data_export")
 def test_each_state_of_a_run_that_failed_can_be_used(run_tap: Tap, emulator: Emulator) -> None:
     """A failure would leave a STATE behind that loses or repeats events."""
     emulator.bundles = [bundle(0, 5), bundle(1, 5), bundle(2, 5)]

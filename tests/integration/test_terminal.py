@@ -11,6 +11,8 @@ import pytest
 from fullstory_emulator import Emulator, Fault
 from tests.integration.tap import GET, TIMEOUT, Tap, bundle, finished
 
+pytestmark = pytest.mark.only_source("data_export")
+
 CLEAR = "\r\x1b[K"
 
 

@@ -9,6 +9,8 @@ import pytest
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.tap import DAY, GET, HOUR, LIST, Tap, bookmark, rfc
 
+pytestmark = pytest.mark.only_source("data_export")
+
 ME = "/me"
 TODAY = int(time.time()) // DAY * DAY
 

@@ -16,6 +16,8 @@ import trustme
 from fullstory_emulator import Emulator
 from tests.integration.tap import Run, Tap, bundle
 
+pytestmark = pytest.mark.only_source("data_export")
+
 HOST = "export.fullstory.test"  # a name that nobody can resolve
 USER, PASSWORD = "tap", "s3cr+t/p@ss%w"
 KEY = "na1.made-up+key/of=this-test"

@@ -10,6 +10,8 @@ import pytest
 from fullstory_emulator import Emulator, Fault
 from tests.integration.tap import GET, LIST, Tap, bundle, utc_now
 
+pytestmark = pytest.mark.only_source("data_export")
+
 SLACK = 1.5  # seconds that may pass beyond what the server said
 
 

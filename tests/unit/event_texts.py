@@ -178,6 +178,7 @@ CUSTOM = (
         '"evt_\\u0000"',
         '"é_漢"',
     ),
+    *('"evt_t_date"', '"evt_l_strs"', '"user_n_ints"', '"evt_order_total_real"', '"plan"', '"evt_l\\u005fstrs"'),
     *('"evt_\\ud83d\\ude00"', '"\\udc00"', '"evt_},{"', '"evt_x\\u005fstr"'),
     *('"evt_\\\\u0000"', '"evt_\ufffd"', '"evt_\\ud800x"', '"USERID"', '"event_ID"', '"customvars"'),
     *(b'"evt_\xed\xa0\x80"', b'"evt_\xff"'),
@@ -198,10 +199,24 @@ def _column_members(draw: st.DrawFn, *, odd: bool) -> tuple[bytes, bytes]:
 
 
 _simple_custom = st.tuples(_custom_names, integers | plain_texts | constants | st.just(b"0.5"))
+# What fits a column of its own.
+_TYPED: dict[str, st.SearchStrategy[bytes]] = {
+    "evt_x_str": plain_texts,
+    "evt_order.total_real": FITTING["EventCumulativeLayoutShift"],
+    "page_n_int": integers,
+    "acct_on_bool": st.sampled_from((b"true", b"false")),
+    "evt_t_date": st.sampled_from(TIMES),
+    "evt_l_strs": _arrays(plain_texts),
+    "user_n_ints": _arrays(integers),
+}
+_typed_custom = st.sampled_from(sorted(_TYPED)).flatmap(
+    lambda name: st.tuples(st.just(b'"%b"' % name.encode()), _TYPED[name] | st.just(b"null"))
+)
 
 # As documented; as documented with custom variables; anything.
 plain_events = objects(_column_members(odd=False), 8)
 custom_events = objects(_column_members(odd=False) | _simple_custom, 8)
+typed_events = objects(_column_members(odd=False) | _typed_custom, 8)
 odd_events = objects(_column_members(odd=True) | st.tuples(_custom_names, nested), 8)
 # One name several times, also spelled with an escape and under the two names of one column; the last one counts.
 _REPEATED = (
@@ -215,7 +230,7 @@ _REPEATED = (
 repeating_events = st.lists(st.sampled_from(_REPEATED), min_size=1, max_size=2, unique=True).flatmap(
     lambda names: objects(st.tuples(st.sampled_from([one for group in names for one in group]), nested), 6)
 )
-events = plain_events | custom_events | odd_events | repeating_events
+events = plain_events | custom_events | typed_events | odd_events | repeating_events
 
 
 @st.composite

@@ -7,11 +7,13 @@ the tap with it, so a mistake in one of the two shows unless both make the same.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any
 
@@ -47,6 +49,9 @@ IDENTIFYING = (
 )
 
 
+NOTHING: Mapping[str, Any] = {}
+
+
 class DoesNotFit(Exception):
     """The column cannot hold the value without loss."""
 
@@ -78,35 +83,45 @@ def records(
     *,
     columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
     unknown: Collection[str] = (),
+    own: Mapping[str, str] = NOTHING,
+    privacy: Mapping[str, Any] = NOTHING,
     start: str | None = None,
     stop: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the records of a bundle, `CustomVars` as the object that its text stands for.
+    """Return the records of a bundle, `CustomVars` and other JSON texts as what they stand for.
 
     Args:
         columns: what is emitted.
         unknown: columns that the catalog does not know.
+        own: the columns of custom variables that have one of their own.
+        privacy: settings that say what may leave the tap.
         start, stop: times between which an event must lie, RFC 3339 in UTC; stop is exclusive.
     """
     wanted = []
+    with_column = {name: column for name, column in own.items() if column not in unknown}
     for event in read_events(bundle):
-        values, others, misfits = sort_out(event)
-        moment = values.get("EventStart")
-        if moment is not None:
-            if start is not None and instant(moment) < instant(start):
-                continue
-            if stop is not None and instant(moment) >= instant(stop):
-                continue
-        record = {name: value for name, value in values.items() if name in columns}
+        values, others, misfits = sort_out(event, with_column)
+        if not (is_between(values.get("EventStart"), start, stop) and is_wanted(event, privacy)):
+            continue
+        record = {
+            name: hidden(value, names_of_column(name, own), privacy)[0]
+            for name, value in values.items()
+            if name in columns
+        }
         custom = dict(others)
-        for name in unknown:
+        for name in COLUMNS.intersection(unknown):
             # Nothing that the catalog does not know is converted: it is kept as it came.
             for source in (NEWER_AGENT, AGENT) if name == AGENT else (name,):
                 if source in event:
                     custom[source] = plain(event[source])
         for name, value in misfits.items():
-            if (AGENT if name == NEWER_AGENT else name) in columns:
+            if column_of(name, own) in columns:
                 custom[name] = value
+        custom = {
+            name: hidden(value, names_of_member(name, own), privacy)[0]
+            for name, value in custom.items()
+            if not is_meant([name], privacy.get("custom_vars_exclude", ()))
+        }
         if custom and "CustomVars" in columns:
             record["CustomVars"] = custom
         if "_bundle_id" in columns:
@@ -122,6 +137,8 @@ def changes(
     *,
     columns: Collection[str] = (*COLUMNS, "CustomVars", "_bundle_id"),
     unknown: Collection[str] = (),
+    own: Mapping[str, str] = NOTHING,
+    privacy: Mapping[str, Any] = NOTHING,
 ) -> dict[str, dict[str, int]]:
     """Return how often what has to be reported of a bundle, by kind and name; the variables of a customer as "CUSTOM".
 
@@ -134,16 +151,41 @@ def changes(
             names = found.setdefault(kind, {})
             names[name] = names.get(name, 0) + times
 
+    def count_hidden(name: str, value: Any, names: set[str]) -> None:
+        for kind in hidden(value, names, privacy)[1]:
+            count(kind, name, 1)
+
+    def count_fitting(name: str, value: Any) -> None:
+        count("CONVERTED", name, is_converted(name, value))
+        count("REPLACED", name, len(unsafe(value)))
+        if kind_of(name) == "json":
+            count("AS_TEXT", name, len(endless(value)))
+
+    def count_kept(shown: str, member: dict[str, Any], kind: str) -> str:
+        if is_meant([shown], privacy.get("custom_vars_exclude", ())):
+            return "EXCLUDED"
+        (value,) = member.values()
+        count("REPLACED", shown, len(unsafe(member)))
+        count("AS_TEXT", shown, len(endless(value)))
+        count_hidden(shown, plain(value), names_of_member(shown, own))
+        return kind
+
+    with_column = {name: column for name, column in own.items() if column not in unknown}
     for raw in split(bundle):
+        (event,) = read_events(b"[%b]" % raw)
+        if not is_wanted(event, privacy):
+            count("LEFT_OUT", "", 1)
+            continue
         if raw.decode("utf-8", "ignore").encode() != raw:
             count("REPLACED", "(broken UTF-8)", 1)
-        (event,) = read_events(b"[%b]" % raw)
-        _, _, misfits = sort_out(event)
+        values, _, misfits = sort_out(event, with_column)
+        for column in set(columns).intersection(values):
+            count_hidden(column, values[column], names_of_column(column, own))
         names = distinct(event)
         kept = {}
         for name, value in event.items():
-            column = AGENT if name == NEWER_AGENT else name
-            if column not in COLUMNS:
+            column = column_of(name, own)
+            if name not in (*COLUMNS, NEWER_AGENT, *own):
                 kept[names[name]] = "CUSTOM" if is_custom(names[name]) else "NEW_FIELD"
             elif column in unknown:
                 kept[name] = "NOT_IN_CATALOG"
@@ -152,14 +194,85 @@ def changes(
             elif name in misfits:
                 kept[name] = "MOVED"
             elif name != AGENT or NEWER_AGENT not in event or NEWER_AGENT in misfits:
-                count("CONVERTED", name, is_converted(column, value))
-                count("REPLACED", name, len(unsafe(value)))
+                count_fitting(name, value)
             if names[name] in kept and "CustomVars" in columns:
-                count("REPLACED", names[name], len(unsafe({name: value})))
-                count("AS_TEXT", names[name], len(endless(value)))
+                kept[names[name]] = count_kept(names[name], {name: value}, kept[names[name]])
         for name, kind in kept.items():
             count(kind if "CustomVars" in columns else "DROPPED", name, 1)
     return found
+
+
+def is_between(moment: str | None, start: str | None, stop: str | None) -> bool:
+    """Return whether a time lies between two bounds; none always does."""
+    if moment is None:
+        return True
+    if start is not None and instant(moment) < instant(start):
+        return False
+    return stop is None or instant(moment) < instant(stop)
+
+
+def is_wanted(event: dict[str, Any], privacy: Mapping[str, Any]) -> bool:
+    """Return whether an event of this type is emitted."""
+    try:
+        kind = fit("EventType", event.get("EventType"))
+    except DoesNotFit:
+        kind = None
+    if privacy.get("event_types"):
+        return kind in privacy["event_types"]
+    return kind is None or kind not in privacy.get("exclude_event_types", ())
+
+
+def names_of_column(column: str, own: Mapping[str, str]) -> set[str]:
+    """Return the names under which a column may be meant: its own, and those of its members."""
+    return {column, *(name for name in (NEWER_AGENT, *own) if column_of(name, own) == column)}
+
+
+def names_of_member(name: str, own: Mapping[str, str]) -> set[str]:
+    """Return the names under which a member may be meant: its own, and those of its column."""
+    return names_of_column(column_of(name, own), own) if name in (NEWER_AGENT, AGENT, *own) else {name}
+
+
+def is_meant(names: Collection[str], patterns: Collection[str]) -> bool:
+    """Return whether one of the names is, or is like, one of the patterns."""
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def hidden(value: Any, names: Collection[str], privacy: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return what may leave the tap of a value, and what was done to it."""
+    done: list[str] = []
+    if value is None:
+        return None, done
+    if is_meant(names, privacy.get("strip_query", ())):
+        bare = without_query(value)
+        if bare != value:
+            done.append("STRIPPED")
+        value = bare
+    if "EventStart" not in names and is_meant(names, privacy.get("hash_columns", ())):
+        done.append("HASHED")
+        text = value
+        if not isinstance(value, str):
+            text = json.dumps(integral(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        value = hmac.new(privacy["hash_key"].encode(), text.encode(), hashlib.sha256).hexdigest()
+    return value, done
+
+
+def without_query(value: Any) -> Any:
+    """Return texts up to the first question mark or hash sign."""
+    if isinstance(value, str):
+        return re.split("[?#]", value)[0]
+    if isinstance(value, list):
+        return list(map(without_query, value))
+    return {name: without_query(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def integral(value: Any) -> Any:
+    """Return a value with 64-bit integers in place of floats that are equal to one."""
+    if isinstance(value, dict):
+        return {name: integral(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return list(map(integral, value))
+    is_whole = isinstance(value, float) and value == int(value) and LEAST <= int(value) <= GREATEST
+    return int(value) if is_whole else value
 
 
 def split(bundle: bytes) -> list[bytes]:
@@ -185,11 +298,11 @@ def is_custom(name: str) -> bool:
     return name.startswith(("user_", "evt_", "page_")) or name.endswith(endings)
 
 
-def is_converted(column: str, value: Any) -> bool:
+def is_converted(name: str, value: Any) -> bool:
     """Return whether a value that fits its column had to be converted."""
-    if column in TEXTS:
+    if kind_of(name) == "text":
         return isinstance(value, Written)
-    if column in INTEGERS and value is not None:
+    if kind_of(name) == "integer" and value is not None:
         return not isinstance(value, Written) or re.fullmatch("-?[0-9]+", value.text) is None
     return False
 
@@ -212,7 +325,33 @@ def endless(value: Any) -> list[str]:
     return [text for one in value for text in endless(one)] if isinstance(value, list) else []
 
 
-def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def column_of(name: str, own: Mapping[str, str]) -> str:
+    """Return what the column of a member is called, if it has one."""
+    return AGENT if name == NEWER_AGENT else own.get(name, name)
+
+
+def kind_of(name: str) -> str:
+    """Return the type of the column that a member has, or would have."""
+    if name == NEWER_AGENT or name in TEXTS:
+        return "text"
+    if name in INTEGERS:
+        return "integer"
+    if name in NUMBERS:
+        return "number"
+    if name in TIMES:
+        return "time"
+    endings = {"_int": "integer", "_real": "number", "_bool": "boolean", "_date": "time"}
+    for ending in ("_str", *endings):
+        if name.endswith(ending + "s"):
+            return "json"
+        if name.endswith(ending):
+            return endings.get(ending, "text")
+    return "text"
+
+
+def sort_out(
+    event: dict[str, Any], own: Mapping[str, str] = NOTHING
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the values of columns, what is no column, and what does not fit its column."""
     values: dict[str, Any] = {}
     others: dict[str, Any] = {}
@@ -221,11 +360,11 @@ def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dic
     for name, value in event.items():
         if name in (NEWER_AGENT, AGENT):
             continue
-        if name not in COLUMNS:
+        if name not in COLUMNS and name not in own:
             others[names[name]] = plain(value)
             continue
         try:
-            values[name] = fit(name, value)
+            values[column_of(name, own)] = fit(name, value)
         except DoesNotFit:
             misfits[name] = plain(value)
     for name in (NEWER_AGENT, AGENT):  # the newer name first: it wins
@@ -243,26 +382,29 @@ def sort_out(event: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dic
     return values, others, misfits
 
 
-def fit(column: str, value: Any) -> Any:
-    """Return *value* as the column holds it."""
-    if value is None:
-        return None
-    if column in TEXTS:
+def fit(name: str, value: Any) -> Any:
+    """Return *value* as the column of the member holds it, JSON text as what it stands for."""
+    kind = kind_of(name)
+    if value is None or (kind == "boolean" and isinstance(value, bool)):
+        return value
+    if kind == "json":
+        return plain(value)
+    if kind == "text":
         if isinstance(value, Written):
             return value.text
         if isinstance(value, str):
             return safe(value)
-    elif column in INTEGERS:
+    elif kind == "integer":
         if isinstance(value, Written):
             return whole(value.text)
         if isinstance(value, str) and re.fullmatch("0|-?[1-9][0-9]*", value):
             return whole(value)
-    elif column in NUMBERS:
+    elif kind == "number":
         if isinstance(value, Written):
             found = number(value.text)
             if not isinstance(found, str):
                 return found
-    elif isinstance(value, str):
+    elif kind == "time" and isinstance(value, str):
         return utc(value)
     raise DoesNotFit
 

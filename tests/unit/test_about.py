@@ -33,7 +33,7 @@ def test_programs_can_read_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert [one.name for one in SETTINGS] == list(found["settings"]["properties"])
     assert ["api_key"] == found["settings"]["required"]
     secret = {name for name, one in found["settings"]["properties"].items() if one.get("secret")}
-    assert {"api_key", "http_headers"} == secret
+    assert {"api_key", "hash_key", "http_headers"} == secret
 
 
 @pytest.mark.parametrize("name", ["text", "markdown"])

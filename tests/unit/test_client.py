@@ -18,6 +18,7 @@ from tap_fullstory.client import (
     LARGEST_ANSWER,
     Client,
     RateLimit,
+    _Asked,
     _body,
     _raise_for_status,
     _validator,
@@ -41,6 +42,7 @@ from tap_fullstory.report import Report
 CONFIG = Config(api_key="made-up", retry_timeout=600)
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 URL = "https://export.fullstory.com/api/v1/export/get?id=5&token=secret"
+ASKED = _Asked("GET", URL)
 
 
 class Attempts:
@@ -277,6 +279,11 @@ def test_nothing_secret_is_shown_of_a_url(url: str, text: str) -> None:
     assert text == shown(url)
 
 
+def test_nothing_is_shown_of_a_signed_link_but_its_host() -> None:
+    """A link whose path holds what permits the download would be in the log for everybody."""
+    assert "https://storage.example/…" == _Asked("GET", "https://storage.example/secret?a=secret", signed=True).place
+
+
 @pytest.mark.parametrize(
     "url", ["https://host:port/a?b=secret", "https://[::1/a?b=secret", "https://[::1]:80/a?b=secret"]
 )
@@ -330,7 +337,7 @@ def test_each_status_has_its_error(
 ) -> None:
     """An orchestrator would try again what only a person can mend, or the other way round."""
     with pytest.raises(kind) as caught:
-        _raise_for_status(answer(status, headers, b'{"message":"because\\nof that"}'), URL, {})
+        _raise_for_status(answer(status, headers, b'{"message":"because\\nof that"}'), ASKED, {})
 
     assert exit_status == caught.value.status
     text = str(caught.value)
@@ -349,7 +356,7 @@ def test_each_status_has_its_error(
 def test_any_body_of_an_error_is_survived(body: bytes) -> None:
     """An error page would end the run with a bug."""
     with pytest.raises(TransientError) as caught:
-        _raise_for_status(answer(500, {}, body), URL, {})
+        _raise_for_status(answer(500, {}, body), ASKED, {})
 
     assert "secret" not in str(caught.value)
     assert len(str(caught.value)) < 600
@@ -363,19 +370,19 @@ def test_an_answer_that_unpacks_to_gigabytes_is_not_read_whole() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ResponseError, match=r"export/get was answered with more than 16 MiB"):
-            _body(answer(200, headers, body), URL)
+            _body(answer(200, headers, body), ASKED)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert peak < 3 * LARGEST_ANSWER
-    assert b"[]" == _body(answer(200, {}, b"[]"), URL)
+    assert b"[]" == _body(answer(200, {}, b"[]"), ASKED)
 
 
 def test_a_hint_is_said_with_its_status() -> None:
     """Nobody would learn of the other way to get events."""
     with pytest.raises(AuthError, match="the other way"):
-        _raise_for_status(answer(403, {}), URL, {403: "Take the other way."})
+        _raise_for_status(answer(403, {}), ASKED, {403: "Take the other way."})
 
 
 def seen(client: Client, date: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ from tap_fullstory.config import (
     SETTINGS,
     Config,
     is_loopback,
+    parse_columns,
     parse_config,
     parse_setting,
     read_settings,
     secrets,
     unknown_settings,
 )
+from tap_fullstory.dictionary import custom_field
 from tap_fullstory.errors import ConfigError
 from tap_fullstory.moments import parse_moment
 
 KEY = {"api_key": "made-up"}
+LISTS = ("event_types", "exclude_event_types", "hash_columns", "strip_query", "custom_vars_exclude")
 
 
 def test_the_key_alone_is_enough() -> None:
@@ -86,6 +90,23 @@ def test_european_keys_ask_the_european_host(settings: dict[str, Any], url: str)
         ("request_timeout", 0.5, 0.5),
         ("retry_timeout", 0, 0),
         ("prefetch", 0, 0),
+        ("custom_vars", "drop", "drop"),
+        ("custom_vars_exclude", ["user_*", "a"], ("user_*", "a")),
+        ("event_types", ["click", "", "click"], frozenset({"click", ""})),
+        ("exclude_event_types", [], frozenset()),
+        ("hash_columns", ["UserEmail", "user_*"], ("UserEmail", "user_*")),
+        ("hash_key", "é \n", "é \n"),
+        ("strip_query", ["*Url"], ("*Url",)),
+        ("custom_columns", [], ()),
+        ("custom_columns", ["evt_a.b_int"], (custom_field("evt_a.b_int", "evt_a_b_int"),)),
+        (
+            "custom_columns",
+            [
+                {"name": "evt_a_str", "column": "a", "type": "string", "events": 5, "example": "xxx"},
+                {"name": "UserId ", "column": None},
+            ],
+            (custom_field("evt_a_str", "a"), custom_field("UserId ", "UserId ")),
+        ),
         ("http_headers", {"X-Trace": "a b", "x": ""}, {"X-Trace": "a b", "x": ""}),
         ("api_key", "bmExLmFiYw==", "bmExLmFiYw=="),
     ],
@@ -117,9 +138,23 @@ def test_right_values_are_taken(name: str, value: Any, parsed: Any) -> None:
             ],
         ),
         ("api_url", ["http://10.0.0.1", "http://localhost.example.com", "http://128.0.0.1"]),
-        ("events_source", ["segment_export", "", 5]),
+        ("events_source", ["export", "", 5, ["data_export"]]),
+        ("segment_id", ["", " ", "a\nb", 5, ["everyone"]]),
+        ("export_window_hours", [0, 0.2, 5, 7, 25, 48, -1, "1", True, math.nan]),
+        ("export_delay_hours", [-1, "24", True, 1e9, math.nan]),
+        ("export_timeout", [0, -1, "60", True, 1e10]),
         ("event_key", ["true", 1, 0, "", []]),
         ("skip_bundles", [5, "5", ["a"], [1.5], [True], {}, ["-5"]]),
+        ("custom_vars", ["dropped", "", 5, True, [], {}, "JSON"]),
+        *((name, [5, "a", {}, True, [5], [None], [["a"]], ["a\0"], ["\ud800"]]) for name in LISTS),
+        *((name, [[""]]) for name in LISTS if "types" not in name),
+        ("hash_key", ["", 5, [], True, "a\0", "\ud800"]),
+        ("custom_columns", [5, "a", {}, [5], [""], [None], [[]], ["a\0"], ["\ud800"], [{}], [{"name": 5}]]),
+        ("custom_columns", [[{"name": "a", "colunm": "b"}], [{"column": "b"}], [{"name": ""}]]),
+        (
+            "custom_columns",
+            [[{"name": "a", "column": one}] for one in ("", "a.b", 'a"', "a\\", "a\n", "a\0", "é" * 32, 5, "\ud800")],
+        ),
         ("checkpoint_records", [0, -1, 1.5, "10", True]),
         ("user_agent", ["", "a\r\nb", 5]),
         (
@@ -140,9 +175,102 @@ def test_wrong_values_are_refused_with_their_name(name: str, values: list[Any]) 
         text = str(caught.value)
         assert 78 == caught.value.status
         assert "expected" in text and "\n" not in text
-        if name not in ("api_key", "http_headers"):
+        if name not in ("api_key", "hash_key", "http_headers"):
             assert json.dumps(value, ensure_ascii=False)[:20].replace("user:pass@", "***@")[:12] in text
             assert "pass" not in text
+
+
+@pytest.mark.parametrize(
+    "value, named",
+    [
+        (["evt_a_b", "evt_a.b"], ["evt_a_b", "evt_a.b"]),
+        (["evt_a_str", "EVT_A_STR"], ["evt_a_str", "EVT_A_STR"]),
+        ([{"name": "a", "column": "Plan"}, "plan"], ["Plan", "plan"]),
+        (["pageurl"], ["pageurl", "PageUrl"]),
+        (["PageUrl"], ["PageUrl", "PageUrl"]),
+        ([{"name": "a", "column": "pageuseragent"}], ["pageuseragent", "PageUserAgent"]),
+        ([{"name": "a", "column": "CUSTOMVARS"}], ["CUSTOMVARS", "CustomVars"]),
+        ([{"name": "a", "column": "_Bundle_id"}], ["_Bundle_id", "_bundle_id"]),
+        ([{"name": "PageUrl", "column": "url"}], ["PageUrl", "documented"]),
+        ([{"name": "PageUserAgent", "column": "agent"}], ["PageUserAgent", "documented"]),
+        ([{"name": "a", "column": "b"}, {"name": "a", "column": "c"}], ['"a"', "twice"]),
+        (["x" * 63 + "_a", "x" * 63 + "_b"], ["x" * 63 + "_a", "x" * 63 + "_b"]),
+    ],
+)
+def test_columns_that_collide_are_both_named(value: Any, named: list[str]) -> None:
+    """A warehouse that ignores case would mix two variables in one column, or refuse the table."""
+    with pytest.raises(ConfigError, match='"custom_columns"') as caught:
+        parse_setting("custom_columns", value)
+    assert all(name in str(caught.value).partition("expected")[2] for name in named)
+
+
+@pytest.mark.parametrize(
+    "settings, named",
+    [
+        ({"hash_columns": ["EventStart"]}, ["hash_columns", "EventStart", "stay"]),
+        ({"hash_columns": ["_bundle_id"]}, ["hash_columns", "_bundle_id", "stay"]),
+        ({"hash_columns": ["event_id"]}, ["hash_columns", "event_id", "stay"]),
+        ({"hash_columns": ["CustomVars"]}, ["hash_columns", "CustomVars", "user_*"]),
+        ({"hash_columns": ["useremail"]}, ["hash_columns", "useremail", "UserEmail", "[u]seremail"]),
+        ({"hash_columns": ["pageUserAgent"]}, ["hash_columns", "pageUserAgent", "PageUserAgent"]),
+        ({"hash_columns": ["PLAN"], "custom_columns": [{"name": "a", "column": "plan"}]}, ["PLAN", "plan"]),
+        ({"hash_columns": ["A"], "custom_columns": [{"name": "a", "column": "plan"}]}, ["A", "a"]),
+        ({"strip_query": ["EventStart"]}, ["strip_query", "EventStart"]),
+        ({"strip_query": ["UserId"]}, ["strip_query", "UserId", "no URLs"]),
+        ({"strip_query": ["n_int"], "custom_columns": ["n_int"]}, ["strip_query", "n_int", "no URLs"]),
+        ({"strip_query": ["pageurl"]}, ["strip_query", "pageurl", "PageUrl"]),
+        ({"custom_vars_exclude": ["UserEmail"]}, ["custom_vars_exclude", "UserEmail", "Deselect"]),
+        ({"custom_vars_exclude": ["a"], "custom_columns": ["a"]}, ["custom_vars_exclude", "a", "Deselect"]),
+        ({"custom_vars_exclude": ["useremail"]}, ["custom_vars_exclude", "useremail", "UserEmail"]),
+    ],
+)
+def test_names_that_would_do_nothing_are_refused(settings: dict[str, Any], named: list[str]) -> None:
+    """Values would leave the tap as they are, and whoever wrote the name would not know."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**KEY, "hash_key": "pepper", **settings}, {})
+    assert 78 == caught.value.status
+    assert all(one in str(caught.value) for one in named) and "pepper" not in str(caught.value)
+
+
+def test_names_that_mean_something_are_taken() -> None:
+    """A column or variable could not be hashed, since its name is like another."""
+    names = ["UserEmail", "PageUserAgent", "user_plan_str", "[u]seremail", "Event*", "*", "userid", "UserId", "n"]
+    own = [{"name": "userid", "column": "their_id"}, {"name": "n_int", "column": "n"}]
+
+    config = parse_config(
+        {**KEY, "hash_columns": names, "hash_key": "k", "strip_query": ["PageUrl", "*"], "custom_columns": own}, {}
+    )
+
+    assert tuple(names) == config.hash_columns
+
+
+@pytest.mark.parametrize("settings", [{"hash_columns": ["UserEmail"]}, {"hash_columns": ["user_*"], "hash_key": None}])
+def test_hashes_need_a_key(settings: dict[str, Any]) -> None:
+    """Everybody could find out which e-mail address a hash stands for."""
+    with pytest.raises(ConfigError, match=r"hash_columns.*hash_key"):
+        parse_config({**KEY, **settings}, {})
+    assert "k" == parse_config({**KEY, "hash_key": "k"}, {}).hash_key, "a key alone does nothing"
+
+
+def test_types_are_wanted_or_not_wanted() -> None:
+    """Nobody could say what happens to a type in both lists, or in none."""
+    with pytest.raises(ConfigError, match=r"event_types.*exclude_event_types"):
+        parse_config({**KEY, "event_types": ["click"], "exclude_event_types": ["load"]}, {})
+    parse_config({**KEY, "event_types": ["click"], "exclude_event_types": []}, {})
+
+
+def test_discovery_looks_only_at_what_decides_on_columns() -> None:
+    """A catalog could not be made before the key is there, or a wrong column would be found only by the first run."""
+    config = parse_columns({"event_key": True, "custom_columns": ["a"], "prefetch": "wrong", "strange": 1})
+
+    assert (True, ("a",)) == (config.event_key, tuple(one.name for one in config.custom_columns))
+    assert ("drop", ("UserId",)) == (
+        parse_columns({"custom_vars": "drop"}).custom_vars,
+        parse_columns({"hash_columns": ["UserId"]}).hash_columns,
+    )
+    for wrong in ({"custom_columns": ["PageUrl"]}, {"hash_columns": ["EventStart"]}, {"custom_vars": 5}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            parse_columns(wrong)
 
 
 @pytest.mark.parametrize("settings", [{}, {"api_key": None}])
@@ -172,13 +300,15 @@ def test_secrets_are_in_no_error_and_no_text() -> None:
             parse_setting(name, value)
         assert "secret" not in str(caught.value).replace("found a secret", "") and "hidden" not in str(caught.value)
 
-    config = parse_config({"api_key": "made-up", "http_headers": {"X-Secret": "hidden"}}, {})
-    assert "made-up" not in repr(config) and "hidden" not in repr(config)
+    config = parse_config({"api_key": "made-up", "hash_key": "pepper", "http_headers": {"X-Secret": "hidden"}}, {})
+    assert all(secret not in repr(config) for secret in ("made-up", "pepper", "hidden"))
 
 
 def test_all_secrets_are_known_to_the_log() -> None:
     """A secret that comes back in an answer would be logged."""
-    assert ["made-up", "hidden"] == secrets({"api_key": "made-up", "http_headers": {"a": "hidden", "b": "1", "c": 5}})
+    assert ["made-up", "pepper", "hidden"] == secrets(
+        {"api_key": "made-up", "hash_key": "pepper", "http_headers": {"a": "hidden", "b": "1", "c": 5}}
+    )
     assert [] == secrets({"api_key": 5, "http_headers": "text"})
 
 

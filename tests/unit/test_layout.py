@@ -88,6 +88,35 @@ def test_any_other_name_is_expected(name: str) -> None:
     assert expects(one, msgspec.json.encode({name: 1, "aaa": 2}))
 
 
+def test_a_variable_with_a_column_is_expected_under_its_own_name() -> None:
+    """The column would be filled by another variable that happens to have its name, or stay empty."""
+    own = [dictionary.custom_field("evt_a.b_int", "n"), dictionary.custom_field("evt_c_int", "evt_c_int")]
+    one = Layout((*ALL, "n", "evt_c_int"), (), own)
+    one.learn([{"evt_a.b_int": 1, "evt_c_int": 2, "n": 3, "evt_d": 4}])
+
+    assert expects(one, b'{"evt_a.b_int":1,"evt_c_int":2,"evt_d":4}')
+    assert not expects(one, b'{"evt_a.b_int":"1"}')
+    assert not expects(one, b'{"n":1}')
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"CustomVars": "theirs"},
+        {"_rest": "theirs"},
+        {"a": "_rest"},
+        {'quote"': "a"},
+        {"a": "b", "b": "c"},
+        {"x" * 256: "a"},
+    ],
+)
+def test_names_of_which_no_type_can_be_made_are_read_one_by_one(own: dict[str, str]) -> None:
+    """The tap would die of a name that somebody gave a column."""
+    one = Layout((*ALL, *own.values()), (), [dictionary.custom_field(*names) for names in own.items()])
+
+    assert one.shape is None and one.convert is None
+
+
 def test_nothing_is_expected_if_what_identifies_an_event_has_no_type() -> None:
     """With an old catalog an event would get another key than with a new one."""
     assert Layout(ALL_AND_KEY, ("UserId",)).shape is None

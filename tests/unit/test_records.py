@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from tap_fullstory import bundles, dictionary, layout
 from tap_fullstory.bundles import BEGINNING, Chunk, check, read_chunks
+from tap_fullstory.config import parse_config
 from tap_fullstory.layout import Layout, is_custom
 from tap_fullstory.moments import comparable, parse_moment
+from tap_fullstory.privacy import Privacy
 from tap_fullstory.records import EventReader, Window
 from tap_fullstory.report import Change, Report
 from tests.unit import event_texts, judge
@@ -34,6 +37,40 @@ SELECTIONS = {
     "no bundle": tuple(name for name in ALL if name != "_bundle_id"),
     "no agent": tuple(name for name in ALL_AND_KEY if name != "PageAgent"),
 }
+# Custom variables with columns of their own: as usual; and such that no type of events can be made for them.
+OWN = {
+    "evt_x_str": "evt_x_str",
+    "evt_order.total_real": "evt_order_total_real",
+    "evt_Z": "plan",
+    "page_n_int": "n",
+    "acct_on_bool": "acct_on_bool",
+    "evt_t_date": "evt_t_date",
+    "evt_l_strs": "evt_l_strs",
+    "user_n_ints": "some_ints",
+    "evt_": "evt_",
+    "evt_a": "evt_a",
+}
+ODDLY_OWN = {**OWN, "event_id": "theirs", 'evt_"form"_str': "form", "plan": "evt_z", "": "nameless"}
+# What may leave the tap.
+PRIVACIES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "one type": {"event_types": ["click"]},
+    "no clicks": {"exclude_event_types": ["click", ""]},
+    "persons": {
+        "hash_columns": ["UserId", "PageUserAgent", "EventStart?", "user_*", "evt_[xl]_str*", "acct_on_bool", "Page*t"],
+        "hash_key": "a ké\ny",
+    },
+    "everything": {"hash_columns": ["*"], "hash_key": "k", "strip_query": ["*"]},
+    "URLs": {"strip_query": ["*Url", "EventTargetText", "evt_*", "PageAgent"]},
+    "some variables": {"custom_vars_exclude": ["evt_[!x]*", "Page*", "UserId?", "[u]serid", "event_i[d]", "user_*"]},
+    "all": {
+        "exclude_event_types": ["a"],
+        "custom_vars_exclude": ["*_x_*", "*al"],
+        "hash_columns": ["*_*", "EventTargetText", "PageUrl"],
+        "hash_key": "é",
+        "strip_query": ["*Url", "*str*", "EventType"],
+    },
+}
 UNKNOWN = ("UserId", "EventType", "SessionStart", "PageAgent", "EventCumulativeLayoutShift", "EventTargetText")
 NUL_EVENT = b'{"EventTargetText":"\\u0000","EventStart":"2024-01-01T00:00:00Z"}'
 HUGE_EVENT = b'{"evt_big":123456789012345678901234567890}'
@@ -43,10 +80,15 @@ BROKEN_EVENT = b'{"PageUrl":"\xff"}'
 def make_reader(
     columns: Iterable[str] = ALL,
     unknown: Iterable[str] = (),
+    *,
     window: Window = Window(),  # noqa: B008  # frozen
     report: Report | None = None,
+    own: Mapping[str, str] = judge.NOTHING,
+    privacy: Mapping[str, Any] = judge.NOTHING,
 ) -> EventReader:
-    return EventReader(Layout(tuple(columns), unknown), BUNDLE_ID, window, report or Report())
+    custom = tuple(dictionary.custom_field(name, column) for name, column in own.items())
+    says = Privacy(parse_config({"api_key": "a", **privacy}, {}))
+    return EventReader(Layout(tuple(columns), unknown, custom, says), BUNDLE_ID, window, report or Report())
 
 
 def lines_of(reader: EventReader, bundle: bytes, block: int = 512 * 1024, most: int = 10_000) -> list[bytes]:
@@ -78,8 +120,11 @@ def comparable_text(record: dict[str, Any]) -> str:
 
 
 def unpacked(line: bytes) -> dict[str, Any]:
-    """Return a record with `CustomVars` as the object that its text stands for."""
+    """Return a record with `CustomVars` and other JSON texts as what they stand for."""
     record = json.loads(line)
+    for name in ("evt_l_strs", "some_ints"):
+        if record.get(name) is not None and not re.fullmatch("[0-9a-f]{64}", record[name]):  # a hash is no JSON
+            record[name] = json.loads(record[name])
     if "CustomVars" in record:
         record["CustomVars"] = json.loads(record["CustomVars"])
         assert record["CustomVars"], "empty CustomVars are left out"
@@ -257,16 +302,22 @@ def test_records_are_as_judged(bundle: tuple[bytes, list[bytes]], selection: str
     assert_as_judged(lines, judge.records(bundle[0], BUNDLE_ID, columns=columns))
 
 
-@pytest.mark.parametrize("some", [event_texts.plain_events, event_texts.custom_events], ids=["plain", "custom"])
+@pytest.mark.parametrize(
+    "some",
+    [event_texts.plain_events, event_texts.custom_events, event_texts.typed_events],
+    ids=["plain", "custom", "typed"],
+)
 @given(data=st.data())
 def test_records_of_ordinary_events_are_as_judged(some: st.SearchStrategy[bytes], data: st.DataObject) -> None:
     """The fast ways, which nearly all events take, would read something else than the slow one."""
     text, _ = data.draw(event_texts.bundles(some, 12))
-    columns = data.draw(st.sampled_from(sorted(SELECTIONS)))
+    own = data.draw(st.sampled_from((judge.NOTHING, OWN)))
+    privacy = PRIVACIES[data.draw(st.sampled_from(("nothing", *sorted(PRIVACIES))))]
+    columns = (*SELECTIONS[data.draw(st.sampled_from(sorted(SELECTIONS)))], *own.values())
 
-    lines = learned_lines_of(make_reader(SELECTIONS[columns]), text, 4096)
+    lines = learned_lines_of(make_reader(columns, own=own, privacy=privacy), text, 4096)
 
-    assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=SELECTIONS[columns]))
+    assert_as_judged(lines, judge.records(text, BUNDLE_ID, columns=columns, own=own, privacy=privacy))
 
 
 @given(event_texts.bundles(), st.sets(st.sampled_from(UNKNOWN)), st.booleans())

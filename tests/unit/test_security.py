@@ -40,6 +40,8 @@ WRITING = {
     "symlink_to",
 }
 WRITERS = {"spool.py"}
+SEGMENT_EXPORT = "sources/segment_export.py"
+CANCEL = """f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}/cancel\""""
 UNCHECKED = {"verify", "cert_reqs", "check_hostname", "assert_hostname", "ssl_context"}
 
 
@@ -125,16 +127,34 @@ def test_spool_files_are_named_by_a_hash_and_an_integer(tmp_path: Path, bundle_i
         assert re.fullmatch(rf"tap-fullstory-[0-9a-f]{{16}}-{bundle_id}(-\d+)?\.part", name)
 
 
-def test_requests_only_read() -> None:
-    """The tap has no way to change or delete anything at Fullstory."""
+def test_requests_change_nothing() -> None:
+    """The tap has no way to change or delete anything at Fullstory; exports that it asks for it may cancel."""
     verbs = {"get", "post", "put", "patch", "delete", "request", "send", "head", "options", "urlopen"}
     calls = {(module, call) for module in MODULES for call in called(module) if call.rpartition(".")[2] in verbs}
     requesting = {
         (module, call) for module, call in calls if "session" in call or call.startswith(("requests.", "urllib"))
     }
 
-    assert {("client.py", "self._session.get")} == requesting
-    assert ["client.py"] == [module for module in MODULES if imported(module) & {"requests", "http", "socket", "ssl"}]
+    methods = {
+        node.args[0].value
+        for node in nodes("client.py")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_Asked" and isinstance(node.args[0], ast.Constant)
+    }
+
+    assert {("client.py", "self._session.request")} == requesting
+    assert {"GET", "POST"} == methods
+    posting = {
+        (module, function.name, ast.unparse(url.value))
+        for module in MODULES
+        for function in nodes(module)
+        if isinstance(function, ast.FunctionDef) and "self._client.post_json(" in ast.unparse(function)
+        for url in ast.walk(function)
+        if isinstance(url, ast.Assign) and ast.unparse(url.targets[0]) == "url"
+    }
+    assert {
+        (SEGMENT_EXPORT, "_create", "f'{self._config.api_url}{EXPORTS}'"),
+        (SEGMENT_EXPORT, "_cancel_export", ast.unparse(ast.parse(CANCEL))),
+    } == posting
 
 
 @pytest.mark.parametrize("module", MODULES)
