@@ -58,7 +58,17 @@ TAP = Program(
     selects=True,
     modes=("--version", "--help", "--discover"),
 )
+OTHER_SOURCE = str(ROOT / "bench" / "programs" / "segment_export.json")
 OPPONENTS = (
+    Program(
+        name="tap-fullstory, Segment Export",
+        env=OURS,
+        arguments=(str(ENVS / OURS / "bin" / "tap-fullstory"), "--config", OTHER_SOURCE),
+        package="tap-fullstory",
+        does="The same events from Segment Export, as one window. It waits a second before it asks whether the export "
+        "is ready; the emulator makes it at once.",
+        selects=True,
+    ),
     Program(
         name="tap-fullstory 1.0.4",
         env=LEGACY,

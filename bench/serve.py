@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fullstory_emulator import Emulator
+from fullstory_emulator import Course, Emulator
 from fullstory_emulator.bundles import Prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_768_003_200  # 2026-01-10T00:00:00Z: a clock that stands still gives the same events on every day
-START_DATE = "2026-01-01T00:00:00Z"
+START_DATE = "2026-01-08T00:00:00Z"  # when the bundle begins, so that there is one window to export
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,12 @@ def main() -> None:
         prepared=True,
         now=NOW,
     )
+    emulator.course = Course(polls=0)
     with emulator:
         (bundle,) = emulator.listed()
         source = bundle.source
         assert isinstance(source, Prepared)
-        in_block = len(json.loads(b"[%b]" % source.block)) if source.repeat else 0
+        count = sum(len(json.loads(b"[%b]" % block)) * times for block, times in source.blocks)
         b"".join(source.read_gzip())  # compresses its block, so that the first client does not wait for that
         config = {
             "api_key": emulator.api_key,
@@ -111,7 +112,7 @@ def main() -> None:
             "export_url": emulator.url,
             "start_date": START_DATE,
         }
-        print(json.dumps(asdict(Served(config, bundle.id, in_block * source.repeat, source.length))), flush=True)
+        print(json.dumps(asdict(Served(config, bundle.id, count, source.length))), flush=True)
         sys.stdin.read()
 
 

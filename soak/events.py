@@ -45,7 +45,8 @@ class Content:
         """The same events as other bytes, as when Fullstory makes an export once more."""
         assert bundle.source is not None
         separator = b"," + b" " * version + b"\n"
-        block = bundle.source.block.replace(b",\n", separator)  # a line end inside a text is escaped
+        ((block, _),) = bundle.source.blocks
+        block = block.replace(b",\n", separator)  # a line end inside a text is escaped
         return Bundle(bundle.start, bundle.stop, source=Prepared(block, 1, separator=separator))
 
 
