@@ -409,7 +409,7 @@ class SegmentExport:
         """Tell Fullstory that we do not wait for an export any more; that it may not hear us does no harm."""
         url = f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}/cancel"
         with suppress(TapError):
-            self._client.post_json(url, {}, lambda answer: answer, limit=self._poll_limit)
+            self._client.post_json(url, {}, lambda answer: answer, limit=RateLimit(), once=True)
 
     # The segment
 

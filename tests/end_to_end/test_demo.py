@@ -14,14 +14,15 @@ from tests.end_to_end.pipeline import ROOT, TIMEOUT
 COMMAND = [sys.executable, "-m", "demo"]
 
 
-def test_demo_tells_its_story(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["data_export", "segment_export"])
+def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
     """All events once, then only new ones, and tables that fit an ordinary terminal; nothing stays behind."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     temporary.chmod(0o755)
 
     demo = subprocess.run(
-        COMMAND,
+        [*COMMAND, "--source", source],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary), "HOME": "/nonexistent", "TERM": "dumb"},
         stdin=subprocess.DEVNULL,
@@ -32,6 +33,7 @@ def test_demo_tells_its_story(tmp_path: Path) -> None:
 
     text = demo.stdout.decode()
     assert (0, "") == (demo.returncode, demo.stderr.decode()), text
+    assert (source == "segment_export") == ('"segment_export"' in text)
     assert "9,000 events in" in text
     assert "3,000 new events in" in text
     assert "12,000 in all, none twice" in text
