@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fullstory_emulator import Emulator
+from tests.integration.tap import rfc
 
 MOST = 100 * 1024  # KiB of resident memory
 # A process of its own: Linux counts what the parent held when it started the child.
@@ -22,10 +23,18 @@ sys.exit(status)
 
 
 @pytest.mark.parametrize("events", [10_000, 100_000, 1_000_000])
-def test_memory_does_not_grow_with_a_bundle(tmp_path: Path, events: int) -> None:
+def test_memory_does_not_grow_with_a_bundle(tmp_path: Path, events: int, source: str) -> None:
     """A large bundle would get the container of a scheduler killed, with an empty message."""
     with Emulator.generated(days=1, events_per_bundle=events, prepared=True) as emulator:
-        settings = {"api_key": emulator.api_key, "export_url": emulator.url, "spool_dir": str(tmp_path)}
+        settings = {
+            "api_key": emulator.api_key,
+            "api_url": emulator.url,
+            "export_url": emulator.url,
+            "spool_dir": str(tmp_path),
+            "events_source": source,
+            "start_date": rfc(emulator.listed()[0].start),
+            "export_window_hours": 24,
+        }
         config = tmp_path / "config.json"
         config.write_text(json.dumps(settings))
 
