@@ -10,12 +10,13 @@ DEV := .envs/dev/bin
 DEMO := .envs/demo/bin
 BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
+USUAL := not long and not pipelines and not meltano
 OTHER_PYTHONS := 3.10 3.11 3.12 3.13 3.14
 CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-docs setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -44,12 +45,12 @@ lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict
 test: test-newest ## run the tests: unit, integration, and end to end into PostgreSQL
 
 test-newest: env-dev env-target-postgres
-	@echo "Running all tests with the newest dependencies ..."
-	@$(DEV)/python -m pytest -m 'not pipelines and not meltano' --evidence check $(PYTEST_ARGS)
+	@echo "Running the tests with the newest dependencies ..."
+	@$(DEV)/python -m pytest -m '$(USUAL)' --evidence check $(PYTEST_ARGS)
 
 test-lowest: env-lowest env-target-postgres
-	@echo "Running all tests with the lowest dependencies that setup.py admits ..."
-	@$(LOWEST)/python -m pytest -m 'not pipelines and not meltano' $(PYTEST_ARGS)
+	@echo "Running the tests with the lowest dependencies that setup.py admits ..."
+	@$(LOWEST)/python -m pytest -m '$(USUAL)' $(PYTEST_ARGS)
 
 test-pythons:
 	@failed=; for version in $(OTHER_PYTHONS); do \
@@ -61,6 +62,10 @@ test-pythons:
 		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
+test-long: env-dev ## run the tests that take minutes: every fault of every request, random histories, Segment Export
+	@echo "Running the tests that take minutes ..."
+	@$(DEV)/python -m pytest -m long $(PYTEST_ARGS) tests/integration
+
 test-pipelines: env-dev env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with programs of others that need an environment of their own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
@@ -69,7 +74,7 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 	@echo "Running the tests with Meltano ..."
 	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
+test-all: test-newest test-long test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL; SOURCE=segment_export
 	@$(DEMO)/python -m demo --source $(SOURCE)
