@@ -16,7 +16,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-do
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -66,7 +66,7 @@ test-long: env-dev ## run the tests that take minutes: every fault of every requ
 	@echo "Running the tests that take minutes ..."
 	@$(DEV)/python -m pytest -m long $(PYTEST_ARGS) tests/integration
 
-test-pipelines: env-dev env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with programs of others that need an environment of their own
+test-pipelines: env-dev env-targets env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with targets and programs of others, each in an environment of its own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
@@ -107,6 +107,19 @@ env-lowest:
 env-target-postgres:
 	@scripts/make-env target-postgres "$(PYTHON)" -c scripts/constraints-target-postgres.txt meltanolabs-target-postgres
 
+env-target-pipelinewise:
+	@scripts/make-env target-pipelinewise "$(PYTHON)" --no-deps -r scripts/constraints-target-pipelinewise.txt
+
+env-target-jsonl:
+	@scripts/make-env target-jsonl "$(PYTHON)" -c scripts/constraints-target-jsonl.txt target-jsonl
+
+env-targets: env-target-postgres env-target-pipelinewise env-target-jsonl
+	@scripts/make-env target-csv "$(PYTHON)" -c scripts/constraints-target-csv.txt meltanolabs-target-csv
+	@scripts/make-env target-duckdb "$(PYTHON)" -c scripts/constraints-target-duckdb.txt target-duckdb 'duckdb<1.3'
+	@scripts/make-env target-duckdb-newer "$(PYTHON)" --no-deps -r scripts/constraints-target-duckdb-newer.txt
+	@scripts/make-env target-snowflake "$(PYTHON)" -c scripts/constraints-target-snowflake.txt \
+		meltanolabs-target-snowflake 'fakesnow[server]' 'snowflake-connector-python<5'
+
 env-singer-tools:
 	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
 
@@ -129,8 +142,6 @@ env-bench:
 env-bench-ours: # compat: a plain path instead of an import hook, which would cost each start some milliseconds
 	@scripts/make-env bench-ours "$(PYTHON)" -c constraints.txt --config-settings editable_mode=compat -e .
 
-env-bench-opponents:
+env-bench-opponents: env-target-jsonl env-target-pipelinewise
 	@scripts/make-env bench-legacy "$(PYTHON)" -c scripts/constraints-bench-legacy.txt tap-fullstory==1.0.4
 	@scripts/make-env bench-sdk "$(PYTHON)" -c scripts/constraints-bench-sdk.txt singer-sdk msgspec
-	@scripts/make-env bench-jsonl "$(PYTHON)" -c scripts/constraints-bench-jsonl.txt target-jsonl
-	@scripts/make-env bench-pipelinewise "$(PYTHON)" --no-deps -r scripts/constraints-bench-pipelinewise.txt

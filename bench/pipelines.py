@@ -22,7 +22,7 @@ from bench.speed import prepare
 from demo.postgres import Postgres
 
 JSONL, PIPELINEWISE = "target-jsonl", "pipelinewise-target-postgres"
-ENV_OF = {JSONL: "bench-jsonl", PIPELINEWISE: "bench-pipelinewise"}
+ENV_OF = {JSONL: "target-jsonl", PIPELINEWISE: "target-pipelinewise"}
 WITH_TAP, WITH_CAT = TAP.name, "cat"
 
 

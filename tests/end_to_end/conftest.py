@@ -36,7 +36,8 @@ def shop() -> Iterator[Emulator]:
 def pipeline(tmp_path: Path, postgres: Postgres, shop: Emulator) -> Iterator[Pipeline]:
     """The tap and target-postgres between *shop* and a fresh schema."""
     with postgres.connect() as connection:
-        yield Pipeline(tmp_path, postgres, connection, f"e2e_{next(schemas)}", shop)
+        schema = f"e2e_{next(schemas)}"
+        yield Pipeline(folder=tmp_path, emulator=shop, postgres=postgres, connection=connection, schema=schema)
 
 
 @pytest.fixture

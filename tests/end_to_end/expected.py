@@ -6,25 +6,50 @@ contract.md says it in words: a column's value is the source's, other members ar
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 Row = dict[str, Any]
 Columns = Mapping[str, Mapping[str, Any]]
+Time = Callable[[str], Any]
+Counted = Counter[tuple[tuple[str, str], ...]]  # rows that can be compared, and how often each is there
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 KEY_MEMBERS = (
     "UserId", "SessionId", "PageId", "EventStart", "EventType", "EventSubType", "EventCustomName", "EventTargetText",
 )  # fmt: skip
 
 
-def expected_rows(bundles: Iterable[Any], columns: Columns) -> list[Row]:
+def instant(text: str) -> datetime:
+    """The moment an RFC 3339 time names, to the microsecond that PostgreSQL keeps; without a zone it is UTC."""
+    # target-postgres cuts what is finer than microseconds
+    return EPOCH + timedelta(microseconds=nanoseconds(text) // 1000)
+
+
+def nanoseconds(text: str) -> int:
+    """The moment an RFC 3339 time names, in nanoseconds since 1970; without a zone it is UTC."""
+    whole, _, rest = text.replace("Z", "+00:00").partition(".")
+    digits = ""
+    while rest and rest[0].isdigit():
+        digits, rest = digits + rest[0], rest[1:]
+    moment = datetime.fromisoformat(whole + rest)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - EPOCH) // timedelta(seconds=1) * 10**9 + int(digits[:9].ljust(9, "0"))
+
+
+def expected_rows(bundles: Iterable[Any], columns: Columns, time: Time = instant) -> list[Row]:
     """One row for each event of *bundles*."""
-    return [expected_row(event, bundle.id, columns) for bundle in bundles for event in bundle.read_events()]
+    return [expected_row(event, bundle.id, columns, time) for bundle in bundles for event in bundle.read_events()]
 
 
-def expected_row(event: Mapping[str, Any], bundle_id: int, columns: Columns) -> Row:
-    """The row of *event*, with the names and values that `found_row` gives a row of the database."""
+def expected_row(event: Mapping[str, Any], bundle_id: int, columns: Columns, time: Time = instant) -> Row:
+    """The row of *event*, with the names and values that `found_row` gives a row of the database.
+
+    Args:
+        time: what stands for a time: `instant`, or `nanoseconds` where targets may keep them.
+    """
     row: Row = dict.fromkeys(columns)
     others: Row = {}
     for member, value in event.items():
@@ -32,16 +57,16 @@ def expected_row(event: Mapping[str, Any], bundle_id: int, columns: Columns) -> 
         if column not in columns:
             others[member] = clean(value)
         elif value is not None:
-            row[column] = converted(value, columns[column])
+            row[column] = converted(value, columns[column], time)
     row["CustomVars"] = frozen(others) if others else None
     row["_bundle_id"] = bundle_id
     return row
 
 
-def converted(value: Any, schema: Mapping[str, Any]) -> Any:
+def converted(value: Any, schema: Mapping[str, Any], time: Time) -> Any:
     """*value*, which fits its column, as the database gives it back."""
     if schema.get("format") == "date-time":
-        return instant(value)
+        return time(value)
     if "integer" in schema["type"]:
         assert isinstance(value, int)
         return value
@@ -60,19 +85,6 @@ def clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(name): clean(one) for name, one in value.items()}
     return value
-
-
-def instant(text: str) -> datetime:
-    """The moment an RFC 3339 time names, to the microsecond that PostgreSQL keeps; without a zone it is UTC."""
-    whole, _, rest = text.replace("Z", "+00:00").partition(".")
-    digits = ""
-    while rest and rest[0].isdigit():
-        digits, rest = digits + rest[0], rest[1:]
-    moment = datetime.fromisoformat(whole + rest)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    # target-postgres cuts what is finer than microseconds
-    return moment.astimezone(timezone.utc) + timedelta(microseconds=int(digits[:6].ljust(6, "0")))
 
 
 def found_row(row: Row) -> Row:
@@ -110,8 +122,16 @@ def keyed_once(bundles: Iterable[Any]) -> int:
 
 def assert_same_rows(expected: Iterable[Row], found: Iterable[Row]) -> None:
     """Each expected row is there as often as expected, and no other; in any order."""
-    left = Counter(_comparable(row) for row in expected)
-    right = Counter(_comparable(found_row(row)) for row in found)
+    assert_same(expected, map(found_row, found))
+
+
+def assert_same(expected: Iterable[Row], found: Iterable[Row]) -> None:
+    """The same of rows that are comparable as they are."""
+    assert_counts(counted(expected), counted(found))
+
+
+def assert_counts(left: Counted, right: Counted) -> None:
+    """Each row is as often in the one as in the other."""
     missing, surplus = left - right, right - left
     if missing or surplus:
         a, b = next(iter(missing), ()), next(iter(surplus), ())
@@ -119,6 +139,11 @@ def assert_same_rows(expected: Iterable[Row], found: Iterable[Row]) -> None:
         raise AssertionError(
             f"{missing.total()} rows missing and {surplus.total()} too many of {left.total()}; for example {difference}"
         )
+
+
+def counted(rows: Iterable[Row]) -> Counted:
+    """How often each row is there."""
+    return Counter(_comparable(row) for row in rows)
 
 
 def _comparable(row: Row) -> tuple[tuple[str, str], ...]:

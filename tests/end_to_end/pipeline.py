@@ -1,10 +1,11 @@
-"""The tap and target-postgres as two processes with a pipe between them, and what they leave in the database."""
+"""The tap and a target as two processes with a pipe between them, and what they leave behind."""
 
 import json
 import os
 import signal
 import subprocess
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,21 +34,25 @@ class Run:
     log: str = ""
 
 
-@dataclass
-class Pipeline:
-    """The tap and target-postgres, with a folder and a database schema of their own."""
+@dataclass(kw_only=True)
+class TapAndTarget:
+    """The tap and some target, with a folder of their own."""
 
     folder: Path
-    postgres: Postgres
-    connection: "psycopg.Connection[Any]"
-    schema: str
     emulator: Emulator
     settings: dict[str, Any] = field(default_factory=dict)  # of the tap
+    target: Sequence[str] = (str(TARGET),)  # its command
     target_settings: dict[str, Any] = field(default_factory=dict)
     catalog: dict[str, Any] | None = None
 
     def run(self, state: dict[str, Any] | None = None) -> Run:
         """Load everything after *state*; both commands have to succeed."""
+        run = self.try_to_run(state)
+        assert (0, 0) == (run.tap_status, run.target_status), run.log
+        return run
+
+    def try_to_run(self, state: dict[str, Any] | None = None) -> Run:
+        """Load everything after *state*, however the commands may end."""
         run = Run()
         with open(self.folder / "log", "w+b") as log:
             tap = self.start_tap(state, log)
@@ -63,17 +68,25 @@ class Pipeline:
                 stop(target, signal.SIGKILL)
         run.states = [json.loads(line) for line in printed.splitlines()]
         run.log = (self.folder / "log").read_text("utf-8", "replace")
-        assert (0, 0) == (run.tap_status, run.target_status), run.log
         return run
 
     def load(self, messages: bytes) -> Run:
         """Give *messages* to the target, which has to succeed."""
+        run = self.try_to_load(messages)
+        assert 0 == run.target_status, run.log
+        return run
+
+    def try_to_load(self, messages: bytes) -> Run:
+        """Give *messages* to the target, however it may end."""
         with open(self.folder / "log", "w+b") as log:
             target = self.start_target(subprocess.PIPE, log)
-            printed, _ = target.communicate(messages, timeout=TIMEOUT)
+            try:
+                printed, _ = target.communicate(messages, timeout=TIMEOUT)
+            finally:
+                stop(target, signal.SIGKILL)
         log_text = (self.folder / "log").read_text("utf-8", "replace")
-        assert 0 == target.returncode, log_text
-        return Run(target_status=0, states=[json.loads(line) for line in printed.splitlines()], log=log_text)
+        states = [json.loads(line) for line in printed.splitlines()]
+        return Run(target_status=target.returncode, states=states, log=log_text)
 
     def start_tap(self, state: dict[str, Any] | None, log: Any) -> "subprocess.Popen[bytes]":
         """The real command, writing into a pipe."""
@@ -88,9 +101,10 @@ class Pipeline:
 
     def start_target(self, stdin: Any, log: Any) -> "subprocess.Popen[bytes]":
         """The real target, reading *stdin*."""
-        assert TARGET.exists(), "target-postgres has an environment of its own: run these tests with `make test`."
+        program = Path(self.target[0])
+        assert program.exists(), f"{program} is missing: `make` runs these tests in environments that it makes."
         return subprocess.Popen(
-            [str(TARGET), "--config", str(self.write_target_settings())],
+            [*self.target, "--config", str(self.write_target_settings())],
             env=self.environment(),
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -108,9 +122,8 @@ class Pipeline:
         }
 
     def write_target_settings(self) -> Path:
-        """The file of settings for target-postgres."""
-        settings = {**self.postgres.target_settings(), "default_target_schema": self.schema, **self.target_settings}
-        return self.write("target.json", settings)
+        """The file of settings for the target."""
+        return self.write("target.json", self.target_settings)
 
     def environment(self) -> dict[str, str]:
         """Ours, without settings of the tap, and with temporary files in our folder."""
@@ -122,6 +135,20 @@ class Pipeline:
         path = self.folder / name
         path.write_text(json.dumps(content), "utf-8")
         return path
+
+
+@dataclass(kw_only=True)
+class Pipeline(TapAndTarget):
+    """The tap and meltanolabs-target-postgres, with a database schema of their own."""
+
+    postgres: Postgres
+    connection: "psycopg.Connection[Any]"
+    schema: str
+
+    def write_target_settings(self) -> Path:
+        """The file of settings for target-postgres."""
+        settings = {**self.postgres.target_settings(), "default_target_schema": self.schema, **self.target_settings}
+        return self.write("target.json", settings)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table `events`; column names as in the database."""

@@ -17,6 +17,7 @@ import pytest
 from tap_fullstory import __version__, config, dictionary, errors
 from tap_fullstory.about import about
 from tests import evidence
+from tests.end_to_end import targets
 from tests.integration import fault_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,26 @@ def test_catalog_json_is_what_discover_prints() -> None:
 def test_every_capability_is_shown_by_a_test_that_ran() -> None:
     """The README and `--about` would promise what nobody has tried, or keep quiet about what works."""
     assert {*about()["capabilities"]} == {name for _, (name,) in evidence.rows("capabilities")}
+
+
+def test_every_target_is_shown_by_tests_that_ran() -> None:
+    """The README would recommend what nobody has tried, or keep quiet about what works."""
+    part = README.partition("<!-- begin targets: ")[2].partition("<!-- end targets -->")[0]
+    packages = re.findall(r"^\| (\S+) \d\S*[ ,|]", part, re.MULTILINE)
+
+    assert [target.package for target in targets.TARGETS] == packages
+    assert "| BigQuery, Redshift: not tried |" in part
+    assert "not shown" not in part
+    assert "?" not in part
+
+
+def test_what_was_not_shown_is_not_in_the_table_of_targets() -> None:
+    """One test of many that passes would be enough for a promise."""
+    facts = evidence.rows(targets.TABLE)
+    for part in (targets.VALUES, targets.NEW, targets.KILLED):
+        left = [(test, fact) for test, fact in facts if fact[1:] != [targets.WITH, part]]
+        assert len(targets.TARGETS) == targets.table(left).count("| not shown |")
+    assert "not shown" not in targets.table(facts)
 
 
 def test_update_docs_writes_nothing_when_all_is_current() -> None:
