@@ -8,11 +8,9 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -111,32 +109,11 @@ def tools() -> None:
     assert TOOLS.exists(), "These tests need an environment of their own: run them with `make test-pipelines`."
 
 
-Install = Callable[[str, str, str], Path]
-
-
-@pytest.fixture(scope="module")
-def install(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """A function that installs into an environment that holds nothing else, and gives its folder of commands.
-
-    What it is asked for twice it does once: interpreter, file ("wheel" or "sdist", with extras), file of constraints.
-    """
-
-    @cache
-    def install(python: str, what: str, constraints: str) -> Path:
-        folder = tmp_path_factory.mktemp("environment")
-        kind, _, extras = what.partition("[")
-        run(python, "-m", "venv", "--without-pip", folder, cwd=folder)
-        pip(
-            folder,
-            "install",
-            "--quiet",
-            "-c",
-            ROOT / constraints,
-            f"{getattr(built, kind)}{'[' if extras else ''}{extras}",
-        )
-        return folder / "bin"
-
-    return install
+def install(package: object, folder: Path, python: str = sys.executable, constraints: str = "constraints.txt") -> Path:
+    """Install into an environment that holds nothing else; its folder of commands."""
+    run(python, "-m", "venv", "--without-pip", folder / "environment", cwd=folder)
+    pip(folder / "environment", "install", "--quiet", "-c", ROOT / constraints, package)
+    return folder / "environment" / "bin"
 
 
 def pip(folder: Path, *arguments: object) -> str:
@@ -254,9 +231,9 @@ def test_an_index_would_take_it(built: Built) -> None:
 
 @pytest.mark.parametrize("constraints", ["constraints.txt", "constraints-lowest.txt"])
 @pytest.mark.parametrize("version", INTERPRETERS)
-def test_installed_wheel(version: str, constraints: str, install: Install, tmp_path: Path, shop: Emulator) -> None:
+def test_installed_wheel(version: str, constraints: str, built: Built, tmp_path: Path, shop: Emulator) -> None:
     """The tap would not start, or lose something, where only what it asks for is installed."""
-    commands = install(INTERPRETERS[version], "wheel", constraints)
+    commands = install(built.wheel, tmp_path, INTERPRETERS[version], constraints)
     tap = commands / "tap-fullstory"
 
     listed = json.loads(pip(commands.parent, "list", "--format=json"))
@@ -283,18 +260,18 @@ def test_installed_wheel(version: str, constraints: str, install: Install, tmp_p
     assert_all_of_the_sample(sync(tap, tmp_path, shop.url, shop.api_key))
 
 
-def test_installed_sdist(install: Install, tmp_path: Path, shop: Emulator) -> None:
+def test_installed_sdist(built: Built, tmp_path: Path, shop: Emulator) -> None:
     """Who builds everything from source would be left without a tap."""
-    tap = install(sys.executable, "sdist", "constraints.txt") / "tap-fullstory"
+    tap = install(built.sdist, tmp_path) / "tap-fullstory"
     shop.bundles = sample_bundles()
 
     assert f"tap-fullstory {__version__}\n" == run(tap, "--version", cwd=tmp_path)
     assert_all_of_the_sample(sync(tap, tmp_path, shop.url, shop.api_key))
 
 
-def test_installed_emulator(install: Install, tmp_path: Path) -> None:
+def test_installed_emulator(built: Built, tmp_path: Path) -> None:
     """Who wants to try the tap without an account and without a clone could not."""
-    commands = install(sys.executable, "wheel[emulator]", "constraints.txt")
+    commands = install(f"{built.wheel}[emulator]", tmp_path)
     command = [str(commands / "python"), "-m", "fullstory_emulator", "--sample", "--port", "0"]
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from fullstory_emulator import sample_bundles
 from tests.end_to_end.expected import assert_same_rows, expected_rows
 from tests.end_to_end.pipeline import ROOT, Pipeline
-from tests.end_to_end.test_distribution import INTERPRETERS, environment
+from tests.end_to_end.test_distribution import environment
 
 pytestmark = pytest.mark.pipelines
 
@@ -35,9 +36,7 @@ class Image:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.working = Path("/")
-        version = re.match(r"python:(3\.\d+)-slim", given("FROM")[0])
-        assert version
-        self.write("/usr/local/bin/python", f'#!/bin/sh\nexec {INTERPRETERS.get(version[1], "python3")} "$@"\n')
+        self.write("/usr/local/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         self.variables = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
     def inside(self, text: str) -> str:
