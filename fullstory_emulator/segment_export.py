@@ -96,7 +96,8 @@ def _link(emulator: Emulator, request: Request, fault: Fault, search_export_id: 
     # by the name under which the client reached this server, which may be that of a proxy
     scheme, _, host = emulator.url.partition("://")
     base = f"{scheme}://{request.headers.get('host', host)}"
-    location = f"{base}{STORAGE}{search_export_id}?X-Goog-Expires={int(emulator.link_lifetime)}&X-Goog-Signature={link.token}"
+    signed = f"X-Goog-Expires={int(emulator.link_lifetime)}&X-Goog-Signature={link.token}"
+    location = f"{base}{STORAGE}{search_export_id}?{signed}"
     # only whole seconds count here: the fraction lies within the last one of the link's life
     return answers.document({"location": location, "expires": moments.shown(link.expires - 1, NANOSECONDS)})
 
