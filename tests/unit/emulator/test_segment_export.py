@@ -194,16 +194,94 @@ def test_an_export_can_be_cancelled_while_it_runs(emulator: Emulator) -> None:
     assert 400 == ask(emulator, f"/operations/v1/{operation}/cancel", "POST").status_code
 
 
-def test_a_fault_can_name_paths_with_ids(emulator: Emulator) -> None:
-    """An id is not known before it is given; the method tells creating from listing."""
-    emulator.faults = [
-        Fault("/operations/v1/*", change={"state": "RUNNING"}, without=["type"]),
-        Fault(CREATE, method="GET", status=500),
-    ]
+# --- what goes wrong ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ({"change": {"state": "RUNNING", "results": None}}, {"state": "RUNNING", "results": None}),
+        ({"change": {"state": "UNKNOWN"}}, {"state": "UNKNOWN"}),
+        ({"change": {"state": "FAILED", "errorDetails": "no"}}, {"state": "FAILED", "errorDetails": "no"}),
+        ({"change": {"type": "DELETE_USER"}}, {"type": "DELETE_USER"}),
+        ({"change": {"results": None}}, {"state": "COMPLETED", "results": None}),
+        ({"without": ["state"]}, {"state": None}),
+    ],
+    ids=str,
+)
+def test_an_operation_can_say_anything(emulator: Emulator, fault: dict[str, Any], shown: dict[str, Any]) -> None:
+    """States that are not documented, or no state: for one poll, and then all is well."""
+    emulator.faults = [Fault("/operations/v1/*", **fault)]
     operation = create(emulator)
-    first = poll(emulator, operation)
-    assert ("RUNNING", False) == (first["state"], "type" in first)
+    said = poll(emulator, operation)
+    assert shown == {name: said.get(name) for name in shown}
     assert "COMPLETED" == poll(emulator, operation)["state"]
+    assert event() == json.loads(gzip.decompress(download(emulator, operation).content))
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "UNKNOWN"])
+def test_an_export_can_end_in_any_state(emulator: Emulator, state: str) -> None:
+    """And there is no file then."""
+    emulator.course = Course(polls=0, state=state, error="no")
+    operation = create(emulator)
+    assert [(state, None, "no")] * 2 == [
+        (said["state"], said["results"], said["errorDetails"]) for said in (poll(emulator, operation) for _ in range(2))
+    ]
+    assert 404 == ask(emulator, f"/search/v1/exports/{emulator.exports[0].search_export_id}/results").status_code
+
+
+def test_an_export_can_expire_at_any_step(emulator: Emulator) -> None:
+    """Results in the past, a link that is not given, a link that is too old: each once."""
+    results, storage = "/search/v1/exports/*", "/fullstoryapp-search-export/*"
+    emulator.faults = [Fault(path, expired=True) for path in ("/operations/v1/*", results, storage)]
+    operation = create(emulator)
+    assert "2023-11-24T23:59:59.658287819Z" == poll(emulator, operation)["results"]["expires"]
+    assert 404 == link(emulator, operation).status_code
+    assert [403, 200] == [download(emulator, operation).status_code for _ in range(2)]
+    assert (2, 1) == (emulator.exports[0].linked, emulator.exports[0].downloaded)
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://example.com/file", "http://", "file:///etc/hostname", "no URL", "", None, 5]
+)
+def test_a_link_can_lead_anywhere(emulator: Emulator, location: Any) -> None:
+    """What a client does with a link that is none is its own matter."""
+    emulator.faults = [Fault("/search/v1/exports/*", change={"location": location})]
+    assert location == link(emulator, create(emulator)).json()["location"]
+
+
+def test_links_lead_to_the_address_that_the_client_knows(emulator: Emulator) -> None:
+    """Behind a proxy, or under another name, the emulator has another address than it believes."""
+    operation = create(emulator)
+    poll(emulator, operation)
+    path = f"/search/v1/exports/{emulator.exports[0].search_export_id}/results"
+    headers = {"Authorization": f"Basic {emulator.api_key}", "Host": "fullstory.example:8443"}
+    given = requests.get(emulator.url + path, headers=headers, timeout=10).json()["location"]
+    assert given.startswith("http://fullstory.example:8443/fullstoryapp-search-export/")
+
+
+def test_all_faults_work_on_the_way_to_an_export(emulator: Emulator) -> None:
+    """Creating, polling and linking fail as everything else does, and a refused request has no effect."""
+    emulator.faults = [
+        Fault(CREATE, status=503, headers={"Retry-After": "1"}),
+        Fault(CREATE, method="POST", html=True),
+        Fault("/operations/v1/*", empty=True),
+        Fault("/operations/v1/*", reset=True),
+        Fault("/operations/v1/*", drop_bracket=True, gzip=True),
+        Fault("/search/v1/exports/*", truncate_at=10),
+    ]
+    refused = ask(emulator, CREATE, "POST", json=request())
+    assert (503, "1") == (refused.status_code, refused.headers["Retry-After"])
+    assert "text/html" in ask(emulator, CREATE, "POST", json=request()).headers["Content-Type"]
+    assert [] == emulator.exports
+    path = f"/operations/v1/{create(emulator)}"
+    assert b"" == ask(emulator, path).content
+    with pytest.raises(requests.ConnectionError):
+        ask(emulator, path)
+    packed = ask(emulator, path)
+    assert ("gzip", "COMPLETED") == (packed.headers["Content-Encoding"], packed.json()["state"])
+    results = f"/search/v1/exports/{packed.json()['results']['searchExportId']}/results"
+    assert b'{"location'[:10] == ask(emulator, results).content
 
 
 # --- the request ---
