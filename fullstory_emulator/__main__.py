@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import get_args
 
+from fullstory_emulator.files import Encoding
 from fullstory_emulator.sample import sample_bundles
-from fullstory_emulator.server import DELAY, DEMO_KEY, Emulator, Encoding, MemberStyle
+from fullstory_emulator.server import DELAY, DEMO_KEY, Emulator, MemberStyle
 
 EPILOG = """\
 While it runs it can be looked at and changed over HTTP, without a key; for example

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import chain
 from typing import Any
 
 from fullstory_emulator.bundles import compress
@@ -109,43 +106,6 @@ def spoiled(answer: Answer, fault: Fault) -> Answer:
         headers = {**headers, "Content-Encoding": "gzip"}
     body = b"".join(pieces)
     return Answer(answer.status, headers, (body,), len(body))
-
-
-def hold(answer: Answer, most: float) -> None:
-    """Make the body now and say its length, or only its beginning if it has more than *most* bytes."""
-    pieces = iter(answer.body)
-    held: list[bytes] = []
-    size = 0
-    while size <= most:
-        piece = next(pieces, None)
-        if piece is None:
-            answer.body, answer.length = held, size
-            return
-        held.append(piece)
-        size += len(piece)
-    answer.body = chain(held, pieces)
-
-
-def part(answer: Answer, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """An answer with the part of *body* that *headers*, with lower-case names, ask for; all of it if they do not.
-
-    Only one range from a given byte on is understood. A server may ignore all others.
-    API: https://www.rfc-editor.org/rfc/rfc9110#section-14
-    """
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    answer.headers |= {"Accept-Ranges": "bytes", "ETag": tag}
-    asked = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", headers.get("range", ""))
-    if not asked or headers.get("if-range", tag) != tag:
-        return answer
-    first, last = int(asked[1]), min(int(asked[2] or len(body)), len(body) - 1)
-    if first > last:
-        refusal = error(416)
-        refusal.headers |= {"Content-Range": f"bytes */{len(body)}"}
-        return refusal
-    answer.status = 206
-    answer.headers |= {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
-    answer.body, answer.length = (body[first : last + 1],), last + 1 - first
-    return answer
 
 
 def replacement(fault: Fault) -> Answer:

@@ -31,6 +31,7 @@ from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, encode
 from fullstory_emulator.exports import Course, Export
 from fullstory_emulator.faults import Fault
+from fullstory_emulator.files import Encoding
 from fullstory_emulator.settling import settling
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _overview(emulator: Emulator) -> dict[str, Any]:
 
 
 def _change(emulator: Emulator, settings: dict[str, Any]) -> None:
-    from fullstory_emulator.server import Encoding, MemberStyle
+    from fullstory_emulator.server import MemberStyle
 
     choices = {"encoding": get_args(Encoding), "member_style": get_args(MemberStyle)}
     checked: dict[str, Any] = {}  # all are checked before the first is set

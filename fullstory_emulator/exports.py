@@ -135,6 +135,8 @@ class Exports:
     def __init__(self, emulator: Emulator) -> None:
         self.all: list[Export] = []
         self._emulator = emulator
+        self._by_operation: dict[str, Export] = {}
+        self._by_search_export: dict[str, Export] = {}
         self._links: dict[str, Link] = {}  # by token
         self._lines = Lines()
         self._lock = threading.RLock()
@@ -143,13 +145,16 @@ class Exports:
         """A new export, also if the same was asked for before; None: too many are running."""
         emulator = self._emulator
         with self._lock:
-            running = sum(self.look(export).state == PENDING for export in self.all)
-            if emulator.most_running is not None and running >= emulator.most_running:
-                return None
+            if emulator.most_running is not None:
+                running = sum(self.look(export).state == PENDING for export in self.all)
+                if running >= emulator.most_running:
+                    return None
             export = Export(len(self.all) + 1, request, wanted, emulator.now)
             course = emulator.course(export) if callable(emulator.course) else emulator.course
             export.course = course or USUAL
             self.all.append(export)
+            self._by_operation[export.operation_id] = export
+            self._by_search_export[export.search_export_id] = export
             return export
 
     def look(self, export: Export) -> Export:
@@ -193,11 +198,17 @@ class Exports:
 
     def by_operation(self, operation_id: str) -> Export | None:
         """The export of this operation."""
-        return next((export for export in list(self.all) if export.operation_id == operation_id), None)
+        return self._by_operation.get(operation_id)
 
     def by_search_export(self, search_export_id: str) -> Export | None:
         """The export with this id of its results."""
-        return next((export for export in list(self.all) if export.search_export_id == search_export_id), None)
+        return self._by_search_export.get(search_export_id)
+
+    def count_download(self, export: Export) -> Export:
+        """The export, one more time downloaded."""
+        with self._lock:
+            export.downloaded += 1
+            return export
 
     def content(self, wanted: Wanted, now: float) -> Content:
         """What an export brings that ends at this moment."""

@@ -7,47 +7,33 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
-from fullstory_emulator import answers, moments, wanted
+from fullstory_emulator import answers, files, moments, wanted
 from fullstory_emulator.answers import Answer
-from fullstory_emulator.exports import COMPLETED, FAILED, NANOSECONDS, PENDING, SEARCH_EXPORT, Export
+from fullstory_emulator.exports import COMPLETED, FAILED, NANOSECONDS, PENDING, SEARCH_EXPORT
 from fullstory_emulator.faults import Fault
+from fullstory_emulator.routes import ARCHITECT, STANDARD, Route
 
 if TYPE_CHECKING:
     from fullstory_emulator.server import Emulator, Request
 
-STANDARD, ARCHITECT = 1, 2
 STORAGE = "/fullstoryapp-search-export/"  # of the download links, which refuse the key
 TYPES = (SEARCH_EXPORT, "DELETE_USER", "DELETE_SESSION", "DELETE_SEGMENT_SESSIONS", "DELETE_SEGMENT_USERS")
 STATES = (PENDING, COMPLETED, FAILED)
 MOST = 100  # operations or segments in one answer
 SEGMENTS_A_PAGE = 20  # unless another limit is asked for
+HELD = 2**22  # bytes of a file that are made before the first is sent: a file that is no longer has a length
 BUSY = 10  # seconds, as Retry-After says when too many exports are running
-
-
-def level(path: str) -> int | None:
-    """The level a key needs for this path; None: there is no such path."""
-    return next((route.level for route in ROUTES if re.fullmatch(route.path, path)), None)
-
-
-def answer(emulator: Emulator, request: Request, fault: Fault) -> Answer:
-    """What Fullstory answers to a request to one of the paths, with a sufficient key."""
-    for route in ROUTES:
-        found = re.fullmatch(route.path, request.path)
-        if found and route.method == request.method:
-            try:
-                return route.handler(emulator, request, fault, *map(unquote, found.groups()))
-            except wanted.Refusal as refusal:
-                return answers.error(refusal.status, refusal.message)
-    return answers.error(405)
 
 
 def _create(emulator: Emulator, request: Request, _: Fault) -> Answer:
     """API: https://developer.fullstory.com/server/v1/segments/create-segment-export/"""
-    export = emulator.made.create(*wanted.parse(request.body, emulator.segments, emulator.now))
+    try:
+        sent, asked = wanted.parse(request.body, emulator.segments, emulator.now)
+    except wanted.Refusal as refusal:
+        return answers.error(refusal.status, refusal.message)
+    export = emulator.made.create(sent, asked)
     if export is None:
         return answers.later(BUSY)
     return answers.document({"operationId": export.operation_id})
@@ -96,9 +82,8 @@ def _link(emulator: Emulator, request: Request, fault: Fault, search_export_id: 
     # by the name under which the client reached this server, which may be that of a proxy
     scheme, _, host = emulator.url.partition("://")
     base = f"{scheme}://{request.headers.get('host', host)}"
-    location = (
-        f"{base}{STORAGE}{search_export_id}?X-Goog-Expires={int(emulator.link_lifetime)}&X-Goog-Signature={link.token}"
-    )
+    signed = f"X-Goog-Expires={int(emulator.link_lifetime)}&X-Goog-Signature={link.token}"
+    location = f"{base}{STORAGE}{search_export_id}?{signed}"
     # only whole seconds count here: the fraction lies within the last one of the link's life
     return answers.document({"location": location, "expires": moments.shown(link.expires - 1, NANOSECONDS)})
 
@@ -144,7 +129,7 @@ def _token(number: int) -> str:
     return base64.b64encode(f"after {number}".encode()).decode()  # may end with "=", and has to be quoted then
 
 
-def download(emulator: Emulator, request: Request, fault: Fault) -> Answer | Export:
+def _download(emulator: Emulator, request: Request, fault: Fault, search_export_id: str) -> Answer:
     """The file behind a link, or the refusal of a storage server.
 
     API: https://cloud.google.com/storage/docs/xml-api/reference-status
@@ -154,21 +139,16 @@ def download(emulator: Emulator, request: Request, fault: Fault) -> Answer | Exp
     if "authorization" in request.headers:
         return answers.xml(400, "InvalidArgument", "Only one authentication mechanism is allowed.")
     link = emulator.made.linked(request.query.get("X-Goog-Signature", ""))
-    if link is None or request.path != STORAGE + link.export.search_export_id:
+    if link is None or link.export.search_export_id != search_export_id:
         return answers.xml(403, "SignatureDoesNotMatch", "Access denied.")
     if fault.expired or emulator.now >= link.expires:
         return answers.xml(403, "ExpiredToken", "The provided token has expired.")
-    link.export.downloaded += 1
-    return link.export
-
-
-class Route(NamedTuple):
-    """One endpoint: its path is a regular expression, its groups are passed to the handler."""
-
-    method: str
-    path: str
-    level: int  # that a key needs
-    handler: Callable[..., Answer]
+    export = emulator.made.count_download(link.export)
+    assert export.content is not None
+    answer = files.packed(export.content.file(other_form=fault.other_form), "file", fault)
+    answer.headers["Content-Type"] = "application/octet-stream"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{export.name}"'
+    return files.held(answer, request.headers, ranges=emulator.ranges, most=HELD)
 
 
 # API: https://developer.fullstory.com/server/v2/authentication/ for the levels
@@ -180,4 +160,5 @@ ROUTES = (
     Route("GET", "/operations/v1/([^/]+)", STANDARD, _get_operation),
     Route("POST", "/operations/v1/([^/]+)/cancel", STANDARD, _cancel),
     Route("GET", "/search/v1/exports/([^/]+)/results", ARCHITECT, _link),
+    Route(".*", f"{STORAGE}([^/]+)", None, _download, is_file=True),
 )

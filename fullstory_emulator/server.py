@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import socket
 import ssl
@@ -23,52 +22,39 @@ from email.utils import formatdate
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 from aiohttp import web
 
-from fullstory_emulator import answers, control, segment_export, wanted
+from fullstory_emulator import answers, control, data_export, segment_export, wanted
 from fullstory_emulator.answers import Answer
-from fullstory_emulator.bundles import Bundle, Event, compress
+from fullstory_emulator.bundles import Bundle, Event
 from fullstory_emulator.exports import USUAL, Course, Export, Exports
-from fullstory_emulator.faults import (
-    HARMLESS,
-    Fault,
-    flipped,
-    is_hit,
-    offset,
-    shortened,
-    spoiled_text,
-    with_wrong_trailer,
-)
+from fullstory_emulator.faults import HARMLESS, Fault, flipped, is_hit, offset, shortened
+from fullstory_emulator.files import Encoding
+from fullstory_emulator.limits import Limit, Limits
+from fullstory_emulator.routes import LEVELS
 from fullstory_emulator.segments import DEMO_SEGMENTS, Segment
-from fullstory_emulator.settling import Settle, seen_events
+from fullstory_emulator.settling import Settle
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from fullstory_emulator.account import Account
 
-Encoding = Literal["file", "transport", "plain", "double"]
 MemberStyle = Literal["numbers", "strings", "lower", "capital_strings"]
 
 DEMO_KEY = "demo-key-not-secret"
 DELAY = 86400  # seconds after its end until a bundle is available
 PAGE_SIZE = 20  # bundles in one answer of export/list
-FAST = 1  # compression level of bundles made while they are sent
-SMALL = 6  # compression level of all others
-HELD = 2**22  # bytes of the file of an export that are made before the first is sent
 TICK = 0.05  # seconds; how often a wait looks whether the client is still there
 KEEP_ALIVE = 75.0  # seconds until an idle connection is closed
 SERVER = "fullstory_emulator"  # as the header says
-ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
 
 EXPORT_LIFETIME = 7 * 86400.0  # seconds; API: an example at …/server/v1/operations/get-operation-status/ has 6.5 days
 LINK_LIFETIME = 300.0  # seconds; API: https://developer.fullstory.com/get-export-results/index.html
 
-# A higher level may do all a lower one may. API: https://developer.fullstory.com/server/v2/authentication/
-LEVELS = {"USER": 1, "STANDARD": 1, "ARCHITECT": 2, "ADMIN": 3}
-ANY_KEY, ARCHITECT = 0, 2
-LEVELS_NEEDED = {ME: ANY_KEY, LIST: ARCHITECT, GET: ARCHITECT}
+ROUTES = (*data_export.ROUTES, *segment_export.ROUTES)
 
 
 @dataclass
@@ -131,7 +117,7 @@ class Emulator:
         bundles: Iterable[Bundle] = (),
         delay: float = DELAY,
         page_size: int = PAGE_SIZE,
-        rate_limit: tuple[int, float] | None = None,
+        rate_limit: Limit | None = None,
         member_style: MemberStyle = "numbers",
         encoding: Encoding = "file",
         chunked: bool = False,
@@ -141,7 +127,7 @@ class Emulator:
         export_lifetime: float = EXPORT_LIFETIME,
         link_lifetime: float = LINK_LIFETIME,
         most_running: int | None = None,
-        endpoint_limits: Mapping[str, tuple[int, float]] | None = None,
+        endpoint_limits: Mapping[str, Limit] | None = None,
         settle: Settle | None = None,
         faults: Iterable[Fault] = (),
         remake: Callable[[Bundle, int], Bundle | None] | None = None,
@@ -165,9 +151,12 @@ class Emulator:
         self.export_lifetime = export_lifetime
         self.link_lifetime = link_lifetime
         self.most_running = most_running
-        self.endpoint_limits: dict[str, tuple[int, float]] = dict(endpoint_limits or {})
+        self.endpoint_limits: dict[str, Limit] = dict(endpoint_limits or {})
         self.settle = settle
         self.made = Exports(self)
+        self.limits = Limits()
+        self._downloads: Counter[int] = Counter()  # by bundle id
+        self._lock = threading.Lock()
         self.faults: list[Fault] = list(faults)
         self.remake = remake
         self.requests: list[Request] = []
@@ -179,8 +168,6 @@ class Emulator:
         self._passed = 0.0  # seconds that `advance` let pass
         self._bundles: list[Bundle] = list(bundles)
         self._account = account
-        self._downloads: Counter[int] = Counter()  # by bundle id
-        self._answered: dict[str, list[float]] = {}  # when requests were answered, by path, for the rate limits
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -246,7 +233,7 @@ class Emulator:
     def advance(self, seconds: float) -> None:
         """Let time pass at once: for all that waits or expires, and for the rate limits."""
         self._passed += seconds
-        self._answered = {path: [at - seconds for at in answered] for path, answered in self._answered.items()}
+        self.limits.advance(seconds)
 
     @property
     def bundles(self) -> list[Bundle]:
@@ -284,12 +271,18 @@ class Emulator:
 
     def listed(self, start: float = 0) -> list[Bundle]:
         """The available bundles that end after *start*, oldest end first: what paging through the list brings."""
-        return self._listed(start, HARMLESS)
+        return data_export.listed(self, start)
 
     def events(self) -> Iterator[Event]:
         """All events of all bundles listed now, in the order of the bundles."""
         for bundle in self.listed():
-            yield from self._settled(bundle).read_events()
+            yield from data_export.settled(self, bundle).read_events()
+
+    def count_download(self, bundle: Bundle) -> int:
+        """Count a download of this bundle: the how manieth it is."""
+        with self._lock:
+            self._downloads[bundle.id] += 1
+            return self._downloads[bundle.id]
 
     def count(self, path: str) -> int:
         """How many requests to this path arrived."""
@@ -380,128 +373,26 @@ class Emulator:
         return await self._send(request, answer, fault)
 
     async def _answer(self, request: Request, fault: Fault) -> Answer:
-        if request.path.startswith(segment_export.STORAGE):
-            return await self._download(request, fault)
-        level = LEVELS_NEEDED.get(request.path, segment_export.level(request.path))
-        if level is None:
+        routes = [(route, found) for route in ROUTES if (found := re.fullmatch(route.path, request.path))]
+        if not routes:
             return answers.error(404)
-        if request.headers.get("authorization") != f"Basic {self.api_key}":
-            return answers.error(401)
-        if LEVELS.get(self.role, 0) < level:
-            return answers.error(403)
-        for path, limit in self.endpoint_limits.items():
-            if is_hit(path, request.path) and (seconds := self._seconds_left(path, limit)):
-                return answers.later(seconds)
-        if request.path not in LEVELS_NEEDED:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._workers, segment_export.answer, self, request, fault)
-            return answers.spoiled(answer, fault)
-        if request.method != "GET" and not (request.method == "POST" and request.path != ME):
+        level = routes[0][0].level
+        if level is not None:
+            if request.headers.get("authorization") != f"Basic {self.api_key}":
+                return answers.error(401)
+            if LEVELS.get(self.role, 0) < level:
+                return answers.error(403)
+        routes = [(route, found) for route, found in routes if re.fullmatch(route.methods, request.method)]
+        if not routes:
             return answers.error(405)
-        if request.path == ME:
-            return answers.spoiled(self._me(), fault)
-        if request.path == LIST:
-            return self._export_list(request.query, fault)
-        return await self._export_get(request, fault)
-
-    def _me(self) -> Answer:
-        """API: https://developer.fullstory.com/server/v1/authentication/me/"""
-        role = "USER" if self.role == "STANDARD" else self.role
-        return answers.document({"orgId": "o-DEMO-na1", "email": "owner@example.com", "role": role})
-
-    def _listed(self, start: float, fault: Fault) -> list[Bundle]:
-        now = self.now
-        return sorted(
-            (
-                bundle
-                for bundle in self.bundles
-                if bundle.stop > start and (fault.ignore_availability or bundle.stop + self.delay <= now)
-            ),
-            key=lambda bundle: bundle.stop,
-        )
-
-    def _settled(self, bundle: Bundle) -> Bundle:
-        """The bundle as it is seen now. Text that was given ready is left as it is."""
-        if self.settle is None or bundle.raw is not None or bundle.is_prepared:
-            return bundle
-        events = partial(seen_events, bundle, self.now, self.settle)
-        return bundle.like(events if bundle.is_streamed else list(events()))
-
-    def _export_list(self, query: dict[str, str], fault: Fault) -> Answer:
-        """API: https://developer.fullstory.com/server/v1/exports/list-event-exports/"""
-        text = query.get("start", "0")
-        if not re.fullmatch("-?[0-9]+", text):
-            return answers.error(400, "start must be a whole number of seconds")
-        bundles = self._listed(int(text), fault)[: self.page_size]
-        listed = answers.document({"exports": [self._members(bundle) for bundle in bundles]})
-        return answers.spoiled(listed, fault)
-
-    def _members(self, bundle: Bundle) -> dict[str, Any]:
-        # the reference's schema says lower-case strings, its example and all known clients say capitalised numbers
-        members: dict[str, Any] = {"Start": bundle.start, "Stop": bundle.stop, "Id": bundle.id}
-        if self.member_style in ("strings", "lower"):
-            members = {name.lower(): value for name, value in members.items()}
-        if self.member_style in ("strings", "capital_strings"):
-            members = {name: str(value) for name, value in members.items()}
-        return members
-
-    async def _export_get(self, request: Request, fault: Fault) -> Answer:
-        """API: https://developer.fullstory.com/server/v1/exports/get-event-export/"""
-        if self.rate_limit and (seconds := self._seconds_left(GET, self.rate_limit)):
-            return answers.too_many(seconds)
-        text = request.query.get("id", "")
-        if not re.fullmatch("[0-9]+", text):
-            return answers.error(400, "id must be a whole number")
-        found = next((bundle for bundle in self._listed(-math.inf, fault) if bundle.id == int(text)), None)
-        if found is None:
-            return answers.error(404)
-        self._downloads[found.id] += 1
-        nth = self._downloads[found.id]
-        bundle = (self.remake(found, nth) if self.remake else None) or self._settled(found.version(nth))
-        accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        # on a worker, as a prepared block may have to be made first
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._workers, _file, bundle, self.encoding, accepts_gzip, fault)
-        return await self._held(answer, request, 0 if bundle.is_streamed else math.inf)
-
-    async def _download(self, request: Request, fault: Fault) -> Answer:
-        """The file behind a signed link."""
-        found = segment_export.download(self, request, fault)
-        if isinstance(found, Answer):
-            return found
-        assert found.content is not None
-        loop = asyncio.get_running_loop()
-        file = await loop.run_in_executor(self._workers, partial(found.content.file, other_form=fault.other_form))
-        answer = await loop.run_in_executor(self._workers, _file, file, "file", True, fault)
-        answer.headers |= {
-            "Content-Type": "application/octet-stream",
-            "Content-Disposition": f'attachment; filename="{found.name}"',
-        }
-        return await self._held(answer, request, HELD)
-
-    async def _held(self, answer: Answer, request: Request, most: float) -> Answer:
-        """The answer in memory, so that its length can be said, unless it has more than *most* bytes.
-
-        With *ranges* in any case, so that parts of it can be sent.
-        """
-        loop = asyncio.get_running_loop()
-        if self.ranges:
-            body = await loop.run_in_executor(self._workers, b"".join, answer.body)
-            answer.body, answer.length = (body,), len(body)
-            return answers.part(answer, body, request.headers)
-        if answer.length is None and most:
-            await loop.run_in_executor(self._workers, answers.hold, answer, most)
-        return answer
-
-    def _seconds_left(self, path: str, limit: tuple[int, float]) -> int | None:
-        """Whole seconds until the next request to *path* is allowed; None: it is now, and is counted."""
-        most, window = limit
-        now = time.monotonic()
-        answered = self._answered[path] = [at for at in self._answered.get(path, ()) if at > now - window]
-        if len(answered) < most:
-            answered.append(now)
-            return None
-        return max(1, math.ceil(answered[-most] + window - now))
+        for path, limit in self.endpoint_limits.items():
+            if is_hit(path, request.path) and (seconds := self.limits.seconds_left(path, limit)):
+                return answers.later(seconds)
+        route, found = routes[0]
+        # on a worker, as content may have to be made first
+        call = partial(route.handler, self, request, fault, *map(unquote, found.groups()))
+        answer = await asyncio.get_running_loop().run_in_executor(self._workers, call)
+        return answer if route.is_file else answers.spoiled(answer, fault)
 
     # --- onto the wire ---
 
@@ -580,33 +471,3 @@ def _reset(request: web.BaseRequest) -> None:
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
         request.transport.abort()
-
-
-def _file(bundle: Bundle, encoding: Encoding, accepts_gzip: bool, fault: Fault) -> Answer:
-    """The answer that brings a bundle; its length is None where only making it would tell."""
-    if encoding == "transport" and not accepts_gzip:
-        encoding = "plain"  # as clients without gzip see it
-    source = None if fault.spoils_text else bundle.source
-    text: Iterable[bytes] = bundle.read_text()
-    if fault.spoils_text:
-        text = spoiled_text(text, fault, is_array=b"]" in bundle.closing)
-    headers = {"Content-Type": "application/json", "Content-Disposition": "attachment; filename=DataExport.json"}
-    if encoding == "plain":
-        return Answer(200, headers, text, source.length if source else None)
-
-    if fault.not_zipped:
-        body, length = text, source.length if source else None
-    elif source is not None:
-        body, length = source.read_gzip(), source.gzip_length
-    else:
-        body, length = compress(text, FAST if bundle.is_streamed else SMALL), None
-    if fault.wrong_crc or fault.wrong_length:
-        body = with_wrong_trailer(body, crc=fault.wrong_crc, length=fault.wrong_length)
-    if encoding in ("file", "double"):
-        headers["Content-Type"] = "application/gzip"
-        headers["Content-Disposition"] = 'attachment; filename="DataExport.json.gz"'
-    if encoding == "double":
-        body, length = compress(body, FAST), None
-    if encoding in ("transport", "double"):
-        headers["Content-Encoding"] = "gzip"
-    return Answer(200, headers, body, length)

@@ -85,13 +85,13 @@ def parse(body: bytes, segments: Sequence[Segment], now: float) -> tuple[dict[st
     time_range = _range(given["timeRange"], "timeRange")
     if not isinstance(given.get("timezone", ""), str):
         raise Refusal(400, "timezone is a text")
+    pinned = _moment(given["now"], "now") if given.get("now") else int(now * moments.SECOND)
     segment = next((segment for segment in segments if segment.id == given["segmentId"]), None)
     if segment is None:
         raise Refusal(404, f"There is no segment {given['segmentId']!r}")
     if given.get("segmentTimeRange") is not None:
         segment_range = _range(given["segmentTimeRange"], "segmentTimeRange")
     elif segment.days is not None:
-        pinned = _moment(given["now"], "now") if given.get("now") else int(now * moments.SECOND)
         segment_range = Range(pinned - int(segment.days * DAY))
     else:
         segment_range = Range()

@@ -72,6 +72,16 @@ def test_the_curl_line_is_right() -> None:
         assert "4 bundles from 2024-03-07T00:00:00Z to 2024-03-09T00:00:00Z" in text
 
 
+def test_a_configuration_for_each_source_is_printed() -> None:
+    """People try both ways to the same events."""
+    with running("--days", "1") as (_, text):
+        first, second = (json.loads(found) for found in re.findall("{.*}", text))
+        assert {**first, "events_source": "segment_export"} == second
+        headers = {"Authorization": f"Basic {second['api_key']}"}
+        segments = requests.get(f"{second['api_url']}/segments/v1", headers=headers, timeout=10).json()["segments"]
+        assert "everyone" == segments[0]["id"]
+
+
 def test_a_taken_port_is_said_in_one_line() -> None:
     """No traceback for an everyday mistake."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

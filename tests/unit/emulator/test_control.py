@@ -117,3 +117,52 @@ def test_the_request_log_is_read_without_keys(emulator: Emulator) -> None:
 def test_unknown_control_requests_are_not_found(emulator: Emulator, method: str, path: str) -> None:
     """A misspelt control request must not pass for a working one."""
     assert 404 == control(emulator, method, path).status_code
+
+
+def test_exports_are_controlled_and_looked_at(emulator: Emulator) -> None:
+    """How they go, what was created, and what should be in them."""
+    emulator.now = 1_600_000_000
+    settings = {
+        "course": {"polls": 0, "seconds": 5.0, "state": "COMPLETED", "error": "no", "step": "counting"},
+        "export_lifetime": 60,
+        "link_lifetime": 10,
+        "most_running": 1,
+        "endpoint_limits": {"/operations/v1": [1, 60.0]},
+        "settle": True,
+    }
+    control(emulator, "PUT", "/settings", settings)
+    overview = control(emulator, "GET").json()
+    assert settings == {name: overview[name] for name in settings}
+    control(emulator, "PUT", "/settings", {"settle": False})
+    assert emulator.settle is None
+
+    request = {
+        "segmentId": "everyone",
+        "type": "TYPE_EVENT",
+        "format": "FORMAT_JSON",
+        "timeRange": {"start": "2020-08-27T00:00:00Z", "end": "2020-08-28T00:00:00Z"},
+    }
+    headers = {"Authorization": f"Basic {emulator.api_key}"}
+    url = f"{emulator.url}/segments/v1/exports"
+    assert [200, 429] == [requests.post(url, json=request, headers=headers, timeout=10).status_code for _ in range(2)]
+    (export,) = control(emulator, "GET", "/exports").json()
+    assert (request, "PENDING", "counting") == (
+        export["request"],
+        export["operation"]["state"],
+        export["operation"]["step"],
+    )
+    assert [0, 0, 0] == [export[count] for count in ("polled", "linked", "downloaded")]
+    assert json.dumps(request) == control(emulator, "GET", "/requests").json()[0]["body"]
+
+    lines = control(emulator, "POST", "/exported", request["timeRange"]).content.splitlines()
+    assert emulator.exported(**request["timeRange"]) == [json.loads(line) for line in lines]
+    assert 50 == len(lines)
+    assert 400 == control(emulator, "POST", "/exported", {"start": "x"}).status_code
+    emulator.course = lambda _: None
+    assert "(a function)" == control(emulator, "GET").json()["course"]
+
+
+@pytest.mark.parametrize("wrong", [{"course": {"poll": 1}}, {"course": 3}, {"endpoint_limits": {"/me": 3}}])
+def test_wrong_settings_of_exports_are_refused(emulator: Emulator, wrong: Any) -> None:
+    """A misspelt one must not pass for the usual."""
+    assert 400 == control(emulator, "PUT", "/settings", wrong).status_code

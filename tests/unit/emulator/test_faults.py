@@ -7,13 +7,13 @@ import http.client
 import json
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from fullstory_emulator import Bundle, Emulator, Fault
+from fullstory_emulator import Bundle, Course, Emulator, Fault, Prepared
 
 ME, LIST, GET = "/me", "/api/v1/export/list", "/api/v1/export/get"
 BUNDLE = Bundle(1_700_006_400, 1_700_092_800, [{"EventType": "click", "n": n} for n in range(100)])
@@ -205,6 +205,126 @@ def test_the_list_can_be_spoiled_as_a_bundle_can(emulator: Emulator) -> None:
     with pytest.raises(requests.exceptions.ContentDecodingError):
         download(emulator, LIST)
     assert whole == json.loads(download(emulator, LIST).text + "]}")
+
+
+def test_a_fault_may_name_the_beginning_of_a_path_and_a_method(emulator: Emulator) -> None:
+    """Ids are in paths; and one path may mean two things."""
+    emulator.faults = [Fault("/api/v1/*", status=500), Fault(GET, method="POST", status=502), Fault("*", status=503)]
+    assert [500, 503, 200] == [download(emulator, path).status_code for path in (LIST, ME, ME)]
+    headers = {"Authorization": f"Basic {emulator.api_key}"}
+    assert 200 == download(emulator).status_code
+    assert 502 == requests.post(emulator.url + GET, json={"id": BUNDLE.id}, headers=headers, timeout=5).status_code
+
+
+def test_members_of_an_answer_can_be_others_or_missing(emulator: Emulator) -> None:
+    """Every answer that is an object; and nothing else."""
+    emulator.faults = [
+        Fault(ME, change={"role": None, "more": [1]}, without=["orgId", "nothing"]),
+        Fault(LIST, change={"exports": "none"}, status=None),
+        Fault(GET, change={"n": 1}),
+        Fault("/operations/v1/x", change={"code": "gone"}),
+    ]
+    assert {"email": "owner@example.com", "role": None, "more": [1]} == download(emulator, ME).json()
+    assert {"exports": "none"} == download(emulator, LIST).json()
+    assert is_whole(body_of(emulator))
+    missing = download(emulator, "/operations/v1/x")
+    assert (404, "gone") == (missing.status_code, missing.json()["code"])
+
+
+TEXT = b"".join(BUNDLE.read_text())
+LINES = b"".join(b'{"EventType":"click","n":%d}\n' % n for n in range(100))
+
+
+@pytest.fixture(params=["bundle", "lines", "prepared"])
+def file(request: pytest.FixtureRequest, emulator: Emulator) -> tuple[str, bytes, dict[str, str]]:
+    """The URL of a file, its text, and the headers it needs: faults are the same for bundles and exports."""
+    key = {"Authorization": f"Basic {emulator.api_key}"}
+    if request.param == "bundle":
+        return f"{emulator.url}{GET}?id={BUNDLE.id}", TEXT, key
+    if request.param == "prepared":
+        prepared = Bundle(0, 1800, source=Prepared(TEXT[1:-2], 1))
+        emulator.bundles = [prepared]
+        return f"{emulator.url}{GET}?id={prepared.id}", TEXT, key
+    emulator.course = Course(polls=0)
+    body = {
+        "segmentId": "everyone",
+        "type": "TYPE_EVENT",
+        "format": "FORMAT_NDJSON",
+        "timeRange": {"start": "", "end": ""},
+        "segmentTimeRange": {"start": "", "end": ""},
+    }
+    created = requests.post(f"{emulator.url}/segments/v1/exports", json=body, headers=key, timeout=5).json()
+    status = requests.get(f"{emulator.url}/operations/v1/{created['operationId']}", headers=key, timeout=5).json()
+    results = f"{emulator.url}/search/v1/exports/{status['results']['searchExportId']}/results"
+    return requests.get(results, headers=key, timeout=5).json()["location"], LINES, {}
+
+
+File = tuple[str, bytes, dict[str, str]]
+
+
+def spoiled(emulator: Emulator, file: File, **fault: Any) -> bytes:
+    url, _, headers = file
+    emulator.faults = [Fault("/api/v1/export/get", **fault), Fault("/fullstoryapp-search-export/*", **fault)]
+    return requests.get(url, headers=headers, timeout=5).content
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("blank_lines", lambda text: text.replace(b"\n", b"\n\n")),
+        ("blank_end", lambda text: text + b"\n"),
+        ("crlf", lambda text: text.replace(b"\n", b"\r\n")),
+        ("bom", lambda text: b"\xef\xbb\xbf" + text),
+        ("drop_newline", lambda text: text[:-1]),
+        ("drop_bracket", lambda text: text.rstrip(b"]\n") if text.startswith(b"[") else text),
+    ],
+)
+def test_the_text_of_a_file_can_be_spoiled(
+    emulator: Emulator, file: File, fault: str, change: Callable[[bytes], bytes]
+) -> None:
+    """A whole gzip file, correct in every number, with another text inside."""
+    assert change(file[1]) == gzip.decompress(spoiled(emulator, file, **{fault: True}))
+
+
+def test_the_last_line_can_be_cut(emulator: Emulator, file: File) -> None:
+    """All lines but one are good: who reads as far as it goes does not notice."""
+    text = gzip.decompress(spoiled(emulator, file, cut_line=True))
+    *_, last = file[1].splitlines()
+    assert file[1].startswith(text)
+    assert len(file[1]) - len(last) < len(text) + 1 < len(file[1]) - 10
+
+
+def test_spoiled_texts_can_be_combined(emulator: Emulator, file: File) -> None:
+    """One fault, several members."""
+    text = gzip.decompress(spoiled(emulator, file, crlf=True, bom=True, blank_end=True))
+    assert b"\xef\xbb\xbf" + (file[1] + b"\n").replace(b"\n", b"\r\n") == text
+
+
+@pytest.mark.parametrize(
+    "fault", [{"wrong_crc": True}, {"wrong_length": True}, {"truncate_at": -20}, {"corrupt_at": 40}, {"cut_at": -20}]
+)
+def test_the_bytes_of_a_file_can_be_spoiled(emulator: Emulator, file: File, fault: dict[str, Any]) -> None:
+    """What happens to the bytes happens to all files alike."""
+    with pytest.raises((gzip.BadGzipFile, EOFError, zlib.error, requests.RequestException)):
+        gzip.decompress(spoiled(emulator, file, **fault))
+    assert file[1] == gzip.decompress(spoiled(emulator, file, times=0))
+
+
+def test_a_file_can_come_without_compression(emulator: Emulator, file: File) -> None:
+    """A proxy may have unpacked it: who looks at the first bytes is well off."""
+    assert file[1] == spoiled(emulator, file, not_zipped=True)
+
+
+def test_exports_obey_ranges_as_bundles_do(emulator: Emulator, file: File) -> None:
+    """A broken download can be continued, if the file is still the same."""
+    emulator.ranges = True
+    url, text, headers = file
+    whole = requests.get(url, headers=headers, timeout=5)
+    rest = requests.get(url, headers={**headers, "Range": "bytes=10-", "If-Range": whole.headers["ETag"]}, timeout=5)
+    assert (206, text) == (rest.status_code, gzip.decompress(whole.content[:10] + rest.content))
+    emulator.faults = [Fault(None, cut_at=10)]
+    with pytest.raises(requests.RequestException):
+        requests.get(url, headers=headers, timeout=5)
 
 
 def test_an_answer_can_be_late(emulator: Emulator) -> None:
