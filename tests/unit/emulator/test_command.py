@@ -55,7 +55,7 @@ def test_it_serves_until_it_is_stopped(number: signal.Signals) -> None:
         assert 50 == len(answers[0].json())
 
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=10)
+        rest, errors = process.communicate(timeout=60)
 
     assert 0 == process.returncode
     assert "" == rest + errors
@@ -87,7 +87,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "fullstory_emulator", "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert 1 == done.returncode
     assert 1 == len(done.stderr.splitlines())
     assert port in done.stderr
@@ -99,7 +99,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
 def test_a_wrong_command_line_is_refused(wrong: tuple[str, str]) -> None:
     """Status 2, and the option is named."""
     command = [sys.executable, "-m", "fullstory_emulator", *wrong]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert 2 == done.returncode
     assert wrong[0].strip("-").replace("-", "_") in done.stderr.replace("-", "_")
     assert "Traceback" not in done.stderr
