@@ -36,7 +36,7 @@ else
 fi
 
 say() {
-    echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >&8
+    TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T %s\n' -1 "$*" >&8
 }
 
 # Tap and target inherit the lock: should this script be killed alone, no second run starts beside them.
@@ -65,57 +65,50 @@ keep_states() {
     return $status
 }
 
-# The target, and what keeps its states; the status is the target's, or else the other's.
-load() {
-    local statuses status
+# Says who the tap is, and at the end how tap, target and state file fared.
+run() {
     trap : TERM # outlives the target, but does not have it ignore the signal
-    "$@" 2>&8 | keep_states 2>&8
-    statuses=("${PIPESTATUS[@]}")
-    say "Ended: target ${statuses[0]}, state file ${statuses[1]}."
-    for status in "${statuses[@]}"; do
-        if [ "$status" != 0 ]; then return "$status"; fi
-    done
+    { echo "$BASHPID" >&4 && exec "${TAP:-tap-fullstory}" "${arguments[@]}" 2>&8 4>&-; } |
+        "$@" 2>&8 4>&- |
+        keep_states 2>&8 4>&-
+    echo "${PIPESTATUS[@]}" >&4
 }
 
 # A target that is stopped has not stored what it has read; the tap can be stopped at any time.
 stop() {
-    signalled=yes
     if [ -z "$stopped" ]; then
         stopped=$SECONDS
         say "Told to stop: stopping the tap."
         kill "$tap"
     elif ((SECONDS > stopped + 1)); then # not the same signal twice, as `timeout` sends it
         say "Told to stop once more: stopping the target, too."
-        kill -- "-$loading"
+        kill -- "-$group"
     fi
-} 2>/dev/null # what has ended by itself
-
-# Like `wait`, which a signal cuts short.
-await() {
-    local status
-    while signalled=; wait "$1"; status=$?; [ -n "$signalled" ] && ((status > 128)); do :; done
-    return $status
-}
+} 2>/dev/null # what has ended by itself, or not begun
 
 arguments=(--config "$folder/config.json")
 if [ -e "$folder/catalog.json" ]; then arguments+=(--catalog "$folder/catalog.json"); fi
 if [ -e "$state" ]; then arguments+=(--state "$state"); fi
 
 say "Begun: ${TAP:-tap-fullstory} | $1" # not the arguments: there may be a password among them
-exec 3< <(exec "${TAP:-tap-fullstory}" "${arguments[@]}" 2>&8)
-tap=$! loading= stopped=
+exec 3< <(:) 4>/dev/fd/3 # a pipe: 3 is its end for reading, 4 the one for writing
+tap= group= stopped=
 trap stop TERM INT HUP
 set -m # a process group of its own: Ctrl-C and `timeout` signal the whole group, and the target must not be hit
-load "$@" <&3 3<&- &
-loading=$!
+run "$@" 3<&- </dev/null &
+group=$!
 set +m
-exec 3<&- # else the tap would never learn that the target is gone
-await $tap
-tap_status=$?
-await $loading
-load_status=$?
+exec 4>&-
+read -r tap <&3
+if [ -n "$stopped" ]; then kill "$tap"; fi
+read -r -a statuses <&3 || statuses=(137 137 137) # not `wait`, which mixes up statuses when signals come
+wait "$group" # it has the lock
 
-say "Ended: tap $tap_status."
-status=$((tap_status ? tap_status : load_status))
-if [ $status != 0 ]; then echo "$0: tap $tap_status, target or state file $load_status; see $log" >&2; fi
-exit $status
+result="tap ${statuses[0]}, target ${statuses[1]}, state file ${statuses[2]}"
+say "Ended: $result."
+for status in "${statuses[@]}"; do
+    if [ "$status" != 0 ]; then
+        echo "$0: $result; see $log" >&2
+        exit "$status"
+    fi
+done
