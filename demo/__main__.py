@@ -35,7 +35,8 @@ UNBROKEN: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False
 # by the name of each source: the settings that it needs
 SOURCES: dict[str, dict[str, Any]] = {
     "data_export": {},
-    "segment_export": {"events_source": "segment_export", "export_window_hours": 12},
+    # of whole days, as bundles are: shorter windows reach further in the afternoon
+    "segment_export": {"events_source": "segment_export", "export_window_hours": 24},
 }
 DAYS = 3
 EVENTS_PER_DAY = 3000

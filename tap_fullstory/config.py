@@ -56,12 +56,29 @@ _PATTERN = re.compile(r"[*?[]")
 
 # The settings that decide which columns there are.
 OF_COLUMNS = ("event_key", "custom_columns", "custom_vars", "hash_columns")
+# What `--plan` says of a window beside its dates, for people.
+PLAN = "plan"
 # What `--suggest-columns` adds to an entry of "custom_columns", for people.
 SUGGESTED = ("type", "events", "example")
 
 
 class _Wrong(Exception):
     """A value does not fit; the text says what is expected."""
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """Where files for BATCH messages go.
+
+    Attributes:
+        root: a folder, or a URL as `storage.open_storage` knows it.
+        prefix: what the names of the files begin with.
+        batch_size: records in a file at most.
+    """
+
+    root: str
+    prefix: str = ""
+    batch_size: int = 10_000  # as the Meltano SDK has it
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,8 @@ class Config:
     retry_timeout: float = 3600.0  # seconds that one request is tried again
     spool_dir: Path = Path("/var/tmp")  # noqa: S108  # large files that must outlive a crash: not /tmp, often memory
     prefetch: int = 1
+    max_runtime: float | None = None  # seconds
+    batch_config: BatchConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -316,6 +335,35 @@ def _custom_column(value: Any) -> Field:
     return custom_field(name, column)
 
 
+def _batch_config(value: Any) -> BatchConfig:
+    """The members are those that taps on the Meltano SDK have: https://sdk.meltano.com/en/latest/batch.html"""
+    config = _members(value, "", ("encoding", "storage", "batch_size"))
+    encoding = _members(config.get("encoding", {}), "encoding", ("format", "compression"))
+    for name, only in (("format", "jsonl"), ("compression", "gzip")):
+        if encoding.get(name, only) != only:
+            raise _Wrong(f'"{only}" as its "encoding.{name}", the only one that this tap writes')
+    storage = _members(config.get("storage", {}), "storage", ("root", "prefix"))
+    root, prefix = storage.get("root"), storage.get("prefix", "")
+    if not isinstance(root, str) or not root or "\0" in root:
+        raise _Wrong('as its "storage.root" a folder or a URL, such as "file:///data/batches" or "s3://bucket/batches"')
+    if not isinstance(prefix, str) or "\0" in prefix or prefix.startswith("/") or ".." in prefix.split("/"):
+        raise _Wrong('as its "storage.prefix" what names of files below "storage.root" can begin with')
+    try:
+        return BatchConfig(root, prefix, _integer(1)(config.get("batch_size", BatchConfig.batch_size)))
+    except _Wrong as wrong:
+        raise _Wrong(f'as its "batch_size" {wrong}') from None
+
+
+def _members(value: Any, where: str, known: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is set of an object inside a setting, *where* it is there, "" for the whole."""
+    if not isinstance(value, dict):
+        raise _Wrong(f'an object as its "{where}"' if where else f"an object with {', '.join(known)}")
+    unknown = [_shown(f"{where}.{name}" if where else name) for name in value if name not in known]
+    if unknown:
+        raise _Wrong(f"no {', '.join(unknown)}: {where or 'it'} has the members {', '.join(known)}")
+    return {name: one for name, one in value.items() if one is not None}
+
+
 def _folder(value: Any) -> Path:
     if isinstance(value, str) and value and "\0" not in value:
         return Path(value)
@@ -524,6 +572,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "prefetch", "integer", _integer(0), "`1`", "How many bundles may wait on disk ahead of the one being written."
     ),
+    Setting(
+        "max_runtime",
+        "seconds",
+        _seconds(zero=False),
+        "none",
+        "Ends a run cleanly after so long: with a state to go on from, status 0, and what is left in the last line.",
+    ),
+    Setting(
+        "batch_config",
+        "object",
+        _batch_config,
+        "none",
+        "Records go into files, which BATCH messages name; targets on the Meltano SDK load them.",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -657,7 +719,7 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
 def unknown_settings(settings: Mapping[str, Any]) -> list[str]:
     """Return one warning for each setting that this tap does not know, with the nearest that it knows."""
     warnings = []
-    for name in settings.keys() - _BY_NAME.keys():
+    for name in settings.keys() - _BY_NAME.keys() - {PLAN}:
         import difflib  # who makes no mistake does not wait for it
 
         near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)

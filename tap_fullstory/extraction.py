@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from tap_fullstory import bundle_log, spans
-from tap_fullstory.bundles import BEGINNING, Bundle, Chunk, Position, matches, read_chunks, sealed
+from tap_fullstory.bundles import BEGINNING, Bundle, Cuts, Position, check_on_the_way, matches, read_chunks, sealed
 from tap_fullstory.config import Config
 from tap_fullstory.dictionary import BUNDLE_ID, MAX_INTEGER, REPLICATION_KEY
 from tap_fullstory.errors import BundleError, ConfigError
@@ -20,16 +20,19 @@ from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.pieces import Piece, pieces, since
 from tap_fullstory.prefetch import ahead
 from tap_fullstory.privacy import Privacy
-from tap_fullstory.records import ALL, EventReader, Records, Window
+from tap_fullstory.records import ALL, EventReader, Origin, Records, Window
 from tap_fullstory.report import Report
 from tap_fullstory.spans import Span
 from tap_fullstory.spool import SpoolFile
 from tap_fullstory.state import MOST_CONTENTS, MOST_GAPS, Checkpoint, Content, EventsBookmark, parse_events_bookmark
-from tap_fullstory.streams import Run, Selection
+from tap_fullstory.streams import Items, Run, Selection
 
 LOGGER = logging.getLogger(__name__)
 
 HOUR = 3600 * SECOND
+# bytes of a file whose events are given on before it is checked: they are taken back if it is damaged
+LARGEST_UNCHECKED = 64 * 1024 * 1024
+LONGEST_BOUNDS = 100  # characters in the name of a file
 MOST_NAMED = 20  # gaps in a line
 FRESH = 3600.0  # seconds for which a file that another run left may stand for what Fullstory delivers now
 
@@ -60,32 +63,44 @@ class Extraction:
             self._recent = max(self._recent, min(stops) * SECOND - 1)
         self._waiting: set[int] = set()  # ids of bundles that are written, but not all others with the same Stop
         self._cut: set[int] = set()  # ids of bundles that are written up to end_date
-        self._beyond: tuple[Span, ...] = ()  # gaps behind `until`, before end_date
+        self._missing: tuple[Span, ...] = ()  # gaps behind `until`, before end_date
+        self._fetched: list[Bundle] = []
         self._gaps_found = 0
         self._given_up: list[Span] = []
 
-    def items(self) -> Iterator[Records | Checkpoint]:
-        """Yield records and checkpoints."""
+    def items(self) -> Items:
+        """Yield records and checkpoints; when it is closed before its end, take note of the files that stay."""
+        try:
+            yield from self._items()
+        except GeneratorExit:
+            begun = (one for one in self._fetched if self._at.resume(one) != BEGINNING or not self._at.is_done(one))
+            self._run.report.kept = frozenset(one.id for one in begun)
+            raise
+
+    def _items(self) -> Iterator[Records | Checkpoint]:
         config = self._config
+        if self._recent is not None:  # what may have changed is read, whoever has read it before: events have a key
+            self._begun = self._at = self._at.unread_from(self._recent)
         self._at = self._at.since_stop(self._recent)
         source = self._run.source
         listed = source.bundles(self._begun, config.end_date, self._recent)
         if self._at.until > self._run.now:
             until = to_text(self._at.until)
             LOGGER.warning("Nothing to read: events are wanted from %s on, which lies in the future.", until)
-            yield self._checkpoint()
+            yield self._checkpoint(last=True)
             return
         if self._at.gaps:
             LOGGER.warning("No bundle was listed so far for %s; looking for them again.", _named(self._at.gaps))
         at_end = False
         # without twins all that stops at `until` is written, whatever the other source calls it
         begun = self._begun if source.has_twins else replace(self._begun, done=())
-        wanted = pieces(listed, begun, config.end_date, self._recent)
+        wanted = pieces(listed, begun, config.end_date, self._recent, lambda: source.is_any_before(self._begun.since))
         with ExitStack() as files:  # they go when a state without their bundles has been written, not before
             for item in ahead(self._fetch, wanted, config.prefetch):
                 if item is None:
-                    if self._run.source.exports != self._at.exports:  # what was paid for is not lost with us
-                        yield self._checkpoint()
+                    paid = self._run.source.exports != self._at.exports  # what was paid for is not lost with us
+                    if paid or self._run.is_over:
+                        yield self._checkpoint(due=paid)
                     self._run.idle()
                     continue
                 piece, file = item
@@ -99,12 +114,12 @@ class Extraction:
             if at_end and config.end_date is not None:
                 self._move_to(config.end_date)
             self._give_up_old()
-            yield self._checkpoint()
+            yield self._checkpoint(last=True)
 
-    def _checkpoint(self, *, due: bool = True) -> Checkpoint:
+    def _checkpoint(self, *, due: bool = True, last: bool = False) -> Checkpoint:
         self._at = replace(self._at, exports=self._run.source.exports)
         self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
-        return Checkpoint(self._at.to_json(), due, self._also)
+        return Checkpoint(self._at.to_json(), due, self._also, last)
 
     def _fetch(self, piece: Piece) -> SpoolFile | None:
         if piece.window is None or piece.bundle.id in self._config.skip_bundles:
@@ -118,7 +133,11 @@ class Extraction:
                 return matches(file.file, resume, _seal(piece))
             return time.time() - file.modified < FRESH
 
-        return self._run.source.fetch(piece.bundle, usable)
+        plain = not piece.again and resume == BEGINNING and self._recent is None
+        unchecked = LARGEST_UNCHECKED if plain and self._run.takes_back else 0
+        file = self._run.source.fetch(piece.bundle, usable, unchecked)
+        self._fetched.append(piece.bundle)
+        return file
 
     # One bundle, in whichever way it is wanted
 
@@ -136,21 +155,22 @@ class Extraction:
         piece = self._with_what_changed(piece, file)
         yield from self._events(piece, file)
         yield from self._finished(piece, file)
-        if piece.missing:
-            self._note_missing(piece.missing)
-        self._beyond = spans.subtract(self._beyond, piece.bundle.span)
+        for span in piece.missing:
+            self._note_missing(span)
+        self._missing = spans.subtract(self._missing, piece.bundle.span)
         self._waiting.add(piece.bundle.id)
         if piece.finished:
             for bundle in piece.finished:
                 self._at = self._at.after(bundle)
                 self._run.source.release(bundle)
             self._waiting.clear()
-            yield self._checkpoint()
+            # where other runs have written everything, a state for each bundle would say little
+            yield self._checkpoint(due=piece.window is not None or len(piece.finished) > 1)
 
     def _until_end_date(self, piece: Piece, file: SpoolFile | None) -> Iterator[Records | Checkpoint]:
-        if piece.missing:
-            self._beyond = spans.add(self._beyond, piece.missing)
-        self._beyond = spans.subtract(self._beyond, piece.bundle.span)
+        for span in piece.missing:
+            self._missing = spans.add(self._missing, span)
+        self._missing = spans.subtract(self._missing, piece.bundle.span)
         if file is not None:
             self._cut.add(piece.bundle.id)
             free = self._is_free(piece)
@@ -166,7 +186,7 @@ class Extraction:
     def _move_to(self, end: int) -> None:
         """Take note that everything before the end date is written."""
         self._at = self._at.at(end)
-        for span in self._beyond:
+        for span in self._missing:
             self._note_missing(span)
         if self._at.partial and self._at.partial[0] in self._cut:
             self._at = replace(self._at, partial=None)
@@ -212,10 +232,13 @@ class Extraction:
                 report.skipped += 1
                 LOGGER.warning("Bundle %s is passed over, as skip_bundles says.", bundle.id)
             return
+        if self._layout and (file.repair or not file.cuts.total):
+            # what an earlier run has written of it into files may not be there any more
+            yield Records(0, b"", 0, file.time_extracted, origin=_origin(piece, file, BEGINNING))
         free = self._is_free(piece)
         for records, position in self._read(piece, file):
             yield records
-            if free:
+            if free and position:
                 self._at = self._at.inside(bundle, position)
                 yield self._checkpoint(due=False)
         report.bundles += 1
@@ -239,10 +262,19 @@ class Extraction:
 
     def _logged(self, piece: Piece, file: SpoolFile, events: int) -> Iterator[Records]:
         if self._log:
-            yield bundle_log.to_records(piece.bundle, file, events, self._config.events_source, self._log)
+            records = bundle_log.to_records(piece.bundle, file, events, self._config.events_source, self._log)
+            yield replace(records, origin=_origin(piece, file, BEGINNING))
 
-    def _read(self, piece: Piece, file: SpoolFile) -> Iterator[tuple[Records, Position]]:
-        """Yield the records of a bundle in runs, each with the position behind it."""
+    def _read(self, piece: Piece, file: SpoolFile) -> Iterator[tuple[Records, Position | None]]:
+        """Yield the records of a bundle in runs, each with the position behind it, if that is known."""
+        if file.repair:
+            damage = yield from self._read_unchecked(piece, file)
+            if not damage:
+                return
+            yield Records(0, b"", 0, file.time_extracted, origin=_origin(piece, file, BEGINNING), void=True), None
+            for done in ahead(file.repair, [damage], 0):
+                if done is None:
+                    self._run.idle()
         if self._layout is None:
             return
         bundle = piece.bundle
@@ -251,9 +283,30 @@ class Extraction:
         if resume != BEGINNING and not matches(file.file, resume, _seal(piece)):
             LOGGER.warning(_REPEAT, bundle.id, _CHANGED, "it", _repeats(resume, self._config))
             resume = BEGINNING
+        origin = _origin(piece, file, resume)
         for chunk in read_chunks(file.file, file.cuts, resume):
             position = replace(chunk.end, checksum=sealed(chunk.end.checksum, _seal(piece)))
-            yield _from_events(reader, chunk, file, bundle), position
+            if self._run.makes_records:
+                records = reader.from_events(chunk, file.time_extracted)
+            else:
+                records = Records(0, chunk.data, chunk.events, file.time_extracted, window=piece.window or ALL)
+            yield replace(records, origin=origin), position
+
+    def _read_unchecked(
+        self, piece: Piece, file: SpoolFile
+    ) -> Generator[tuple[Records, None], None, BundleError | None]:
+        """Yield the events of a bundle, without a place to resume in between; return what is wrong with it, if so."""
+        origin = _origin(piece, file, BEGINNING)
+        file.cuts = Cuts()
+        try:
+            for chunk in check_on_the_way(file.file, self._config.checkpoint_records, file.cuts):
+                self._run.stop.check()  # what is begun of this bundle goes
+                if self._layout:
+                    window = piece.window or ALL
+                    yield Records(0, chunk.data, chunk.events, file.time_extracted, origin=origin, window=window), None
+        except BundleError as error:
+            return error
+        return None
 
     def _is_recent(self, bundle: Bundle) -> bool:
         return self._recent is not None and bundle.stop * SECOND > self._recent
@@ -275,7 +328,7 @@ class Extraction:
         events = digest = 0
         reader = EventReader(self._layout, bundle.id, window, Report())
         for chunk in read_chunks(file.file, file.cuts):
-            records = _from_events(reader, chunk, file, bundle)
+            records = reader.from_events(chunk, file.time_extracted)
             events += records.count
             for line in records.lines.splitlines():
                 digest += int.from_bytes(blake2b(line, digest_size=8).digest(), "big")
@@ -286,7 +339,7 @@ class Extraction:
         layout = Layout((REPLICATION_KEY, BUNDLE_ID), (), privacy=self._privacy)
         reader = EventReader(layout, piece.bundle.id, window, Report())
         chunks = read_chunks(file.file, file.cuts)
-        return sum(_from_events(reader, chunk, file, piece.bundle).count for chunk in chunks)
+        return sum(reader.from_events(chunk, file.time_extracted).count for chunk in chunks)
 
     # What is missing
 
@@ -297,7 +350,7 @@ class Extraction:
             return
         if piece.bundle.id == left.partial[0] or left.partial[0] in self._waiting | self._cut:
             return
-        if piece.window is None or piece.bundle.stop * SECOND <= self._at.until:
+        if (piece.cut and piece.window is None) or piece.bundle.stop * SECOND <= self._at.until:
             return  # beyond end_date; late, and listed before it
         if self._at.until == left.until:  # else start_date was moved
             bundle_id, position = left.partial
@@ -336,14 +389,16 @@ class Extraction:
         self._given_up += gaps
 
 
-def _from_events(reader: EventReader, chunk: Chunk, file: SpoolFile, bundle: Bundle) -> Records:
-    try:
-        return reader.from_events(chunk, file.time_extracted)
-    except RecursionError as error:
-        raise BundleError(
-            f"Bundle {bundle.id} holds an event that is nested too deeply to be read.",
-            'Pass over it with "skip_bundles".',
-        ) from error
+def _origin(piece: Piece, file: SpoolFile, resume: Position) -> Origin:
+    """Return what to call the events of a piece from *resume* on: the same for the same events, in whichever run."""
+    window = piece.window or ALL
+    bounds = "-".join(f"{part.start}_{part.stop or ''}" for part in (window, *window.also) if part != ALL)
+    if len(bounds) > LONGEST_BOUNDS:  # many gaps: a name of a file has its limits
+        bounds = blake2b(bounds.encode(), digest_size=8).hexdigest()
+    again = f"again_{file.time_extracted}" if piece.again else ""
+    behind = f"behind_{resume.events}" if resume != BEGINNING else ""
+    part = "-".join(filter(None, (bounds, again, behind))).replace(":", "").replace(".", "_")
+    return Origin(piece.bundle.id, piece.bundle.start, part)
 
 
 def _seal(piece: Piece) -> bytes:
@@ -395,5 +450,5 @@ def begin(bookmark: EventsBookmark | None, config: Config, now: int) -> EventsBo
     if start is not None and start > bookmark.since:  # gaps before it are not wanted any more
         bookmark = replace(bookmark, gaps=spans.between(bookmark.gaps, start, None))
     if start is not None and start > bookmark.until:
-        return replace(bookmark, since=start, until=start, done=())
+        return replace(bookmark.at(start), since=start)
     return bookmark

@@ -94,6 +94,21 @@ class Place:
         return self.member != self.column or self.kind is Kind.TIMESTAMP
 
 
+@dataclass(frozen=True)
+class Slot:
+    """Where a type of events holds the value of a column.
+
+    Attributes:
+        at: how many attributes of the type stand before it.
+        column: the name of the column.
+        may_be_unset: whether it is UNSET where an event lacks it, not None.
+    """
+
+    at: int
+    column: str
+    may_be_unset: bool
+
+
 # An attribute, the name under which changes of its values are counted, and what is done to them.
 Treated = tuple[str, str, Treatment]
 
@@ -111,6 +126,10 @@ class Shape:
         rest: whether members that are not selected follow.
         custom: whether all members that are no columns are custom variables, and kept.
         identifying: those of the members that are no columns but identify an event, by what they are called there.
+        slots: where the values of columns are.
+        extras: the sorted names of members that are no columns.
+        extras_at: how many attributes of the type stand before these.
+        make_extras: makes of their values what is written as JSON with their names.
     """
 
     decode: Callable[[bytes], list[Any]]
@@ -121,6 +140,10 @@ class Shape:
     rest: bool
     custom: bool
     identifying: Mapping[str, str]
+    slots: tuple[Slot, ...]
+    extras: tuple[str, ...]
+    extras_at: int
+    make_extras: Callable[..., Any]
 
 
 class Layout:
@@ -131,6 +154,8 @@ class Layout:
         unknown: documented fields, or columns of *custom*, that count as unknown, since the catalog does not know them.
         custom: custom variables that have columns of their own.
         privacy: which events and values may leave the tap.
+        for_columns: whether records become columns, not text: there, and in `event_id`, what is missing is null, so a
+            struct holds None for it; UNSET takes longer.
 
     Attributes:
         fields: the selected columns that hold members of events.
@@ -141,7 +166,7 @@ class Layout:
         shape: what to expect; None: anything, for instance since there are too many names.
         convert: makes structs of dicts that have any members, and leaves what is no column; None: there is no such
             type, so each event has to be read on its own.
-        watched, watched_late, treated: of these structs, like those of a `Shape`.
+        watched, watched_late, treated, slots: of these structs, like those of a `Shape`.
         treatments: what is done to the values of selected columns, if anything is, by column.
     """
 
@@ -151,6 +176,8 @@ class Layout:
         unknown: Iterable[str],
         custom: Sequence[Field] = (),
         privacy: Privacy = OPEN,
+        *,
+        for_columns: bool = False,
     ) -> None:
         selected = set(columns)
         self.all_fields = (*FIELDS, *custom)
@@ -164,6 +191,7 @@ class Layout:
         self.event_id = EVENT_ID in selected
         self.bundle_id = BUNDLE_ID in selected
         self.privacy = privacy
+        self._for_columns = for_columns
         treatments = ((field.name, privacy.of_column(field)) for field in self.fields)
         self.treatments = {name: treatment for name, treatment in treatments if treatment}
         self._places = {name: Place(name, field.name, field.kind) for name, field in FIELD_OF.items()}
@@ -196,6 +224,7 @@ class Layout:
         self.watched: tuple[Place, ...] = ()
         self.watched_late: tuple[Place, ...] = ()
         self.treated: tuple[Treated, ...] = ()
+        self.slots: tuple[Slot, ...] = ()
         own = self._renamed.values()
         if len(set(own)) < len(own) or not all(map(_is_learnable, own)):
             return
@@ -208,6 +237,7 @@ class Layout:
         self.convert = partial(msgspec.convert, type=list[_struct(members, self._renamed)])  # type: ignore[misc]
         self.watched, self.watched_late = self._watched(self._columns)
         self.treated = self._treated(self._columns)
+        self.slots = self._slots(self._columns, members)
 
     def learn(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take note of events that did not have the shape."""
@@ -261,6 +291,10 @@ class Layout:
             rest=bool(rest),
             custom=self.custom_vars and all(map(is_custom, names - self.known)) and not names & self.unknown,
             identifying=own | {member: name for member, name in extras.items() if name.startswith(CUSTOM_PREFIX)},
+            slots=self._slots(columns, members),
+            extras=tuple(extras.values()),
+            extras_at=[name for name, *_ in members].index(BUNDLE_ID) + 1,
+            make_extras=_struct(_optional(dict.fromkeys(extras, SIMPLE)), extras),
         )
 
     def _members(self, names: Iterable[str]) -> list[_Member]:
@@ -270,8 +304,22 @@ class Layout:
             place = self._places[name]
             if place.member != place.column and place.column in self._renamed:
                 members += _own(place.column)
-            members += _optional({place.member: TYPES[place.kind]})
+            members += _optional({place.member: TYPES[place.kind]}, UNSET if self._may_be_unset(name) else None)
         return members
+
+    def _may_be_unset(self, name: str) -> bool:
+        """Return whether a missing member is told apart from one that is null: two may stand for one column."""
+        place = self._places[name]
+        return not self._for_columns or place.member != place.column or name in _SEVERAL
+
+    def _slots(self, names: Iterable[str], members: Sequence[_Member]) -> tuple[Slot, ...]:
+        """Return where a type with these members holds the columns of *names*, and what identifies an event."""
+        places = {attribute: at for at, (attribute, *_) in enumerate(members)}
+        found = {EVENT_ID: Slot(places[EVENT_ID], EVENT_ID, may_be_unset=False)} if self.event_id else {}
+        for name in names:
+            column = self._places[name].column
+            found[column] = Slot(places[column], self.field_of[name].name, self._may_be_unset(name))
+        return tuple(found.values())
 
     def _watched(self, names: Iterable[str]) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         watched = {name: self._places[name] for name in names if self._places[name].is_watched}
@@ -309,10 +357,11 @@ def _own(name: str) -> list[_Member]:
     return [(name, _OURS | UnsetType, UNSET)]
 
 
-def _optional(types: Mapping[str, Any]) -> list[_Member]:
+def _optional(types: Mapping[str, Any], missing: Any = UNSET) -> list[_Member]:
     """Members that may be null or missing; one that is not set is left out when encoded."""
     return [
-        (name, kind | None | UnsetType if kind is not Raw else kind | UnsetType, UNSET) for name, kind in types.items()
+        (name, kind | None | UnsetType if kind is not Raw else kind | UnsetType, missing)
+        for name, kind in types.items()
     ]
 
 

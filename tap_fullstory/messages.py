@@ -1,4 +1,4 @@
-"""SCHEMA, RECORD and STATE messages; the only code that writes to stdout."""
+"""SCHEMA, RECORD, BATCH and STATE messages; the only code that writes to stdout."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tap_fullstory.signals import Stop
 from tap_fullstory.streams import Selection, Stream
 
 PIPE_SIZE = 1024 * 1024  # bytes; Linux lets everybody ask for so much, and it saves a third of the time
+BATCH_ENCODING = {"format": "jsonl", "compression": "gzip"}  # of the files that BATCH messages name
 WRITE_SIZE = 128 * 1024  # bytes at once, so that a signal is seen between two writes
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 
@@ -30,6 +31,8 @@ class MessageWriter:
         Stopped: a signal came, and the target is too slow to take the rest; what is written ends with a whole line.
         SpoolError: the descriptor cannot be written.
     """
+
+    inside_bundles = True
 
     def __init__(self, descriptor: int, stop: Stop) -> None:
         self._descriptor = descriptor
@@ -56,6 +59,10 @@ class MessageWriter:
         first = messages.find(b"\n") + 1
         self._write(head + messages[:first])
         self._write(messages, first, len(messages) - len(head))  # behind the last one stands a head too many
+
+    def batch(self, stream: str, urls: list[str]) -> None:
+        """Write a BATCH: files that hold records of the stream of that name."""
+        self._message({"type": "BATCH", "stream": stream, "encoding": BATCH_ENCODING, "manifest": urls})
 
     def state(self, value: Mapping[str, Any]) -> None:
         """Write the STATE."""

@@ -37,6 +37,7 @@ from tap_fullstory.dictionary import (
     Field,
     Kind,
 )
+from tap_fullstory.errors import BundleError
 from tap_fullstory.identity import MEMBERS, event_id
 from tap_fullstory.layout import (
     BEFORE_REST,
@@ -47,6 +48,7 @@ from tap_fullstory.layout import (
     TYPES,
     Layout,
     Place,
+    Shape,
     Treated,
     is_custom,
 )
@@ -74,6 +76,22 @@ _decode_names = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What records were read from; it names their files.
+
+    Attributes:
+        bundle_id: of the bundle.
+        start: when the bundle begins, Unix seconds.
+        part: tells apart what is read of one bundle at different times; "" is all of it. It ends in `again_` and when
+            the bundle was downloaded once more, or in `behind_` and how many of its events are passed over.
+    """
+
+    bundle_id: int
+    start: int
+    part: str = ""
+
+
+@dataclass(frozen=True)
 class Records:
     """A run of finished records; the unit that travels from a stream to the target.
 
@@ -83,6 +101,10 @@ class Records:
         events: how many events were read for them, those that a date bound left out included.
         time_extracted: when the bundle was downloaded, RFC 3339.
         stream: whose records they are, if not those of the stream that yields them.
+        origin: what they were read from, if that is a bundle.
+        window: if it is there, `lines` are no records yet but events, a JSON array, and records are to be made of
+            those that lie in it; `count` is 0 then.
+        void: what has come of *origin* so far is not to be kept: its bundle is damaged.
     """
 
     count: int
@@ -90,6 +112,9 @@ class Records:
     events: int
     time_extracted: str
     stream: str | None = None
+    origin: Origin | None = None
+    window: Window | None = None
+    void: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +142,7 @@ ALL = Window()
 
 
 @dataclass(frozen=True)
-class _Run:
+class Made:
     """The records of some of the events."""
 
     count: int
@@ -143,12 +168,22 @@ class EventReader:
         self._report = report
 
     def from_events(self, chunk: Chunk, time_extracted: str) -> Records:
-        """Return the records of the events of *chunk*, which was extracted then."""
-        runs = list(self._read(chunk.data))
+        """Return the records of the events of *chunk*, which was extracted then.
+
+        Raises:
+            BundleError: an event is nested too deeply.
+        """
+        try:
+            runs = list(self._read(chunk.data))
+        except RecursionError as error:
+            raise BundleError(
+                f"Bundle {self._bundle_id} holds an event that is nested too deeply to be read.",
+                'Pass over it with "skip_bundles".',
+            ) from error
         lines = runs[0].lines if len(runs) == 1 else b"".join(run.lines for run in runs)
         return Records(sum(run.count for run in runs), lines, chunk.events, time_extracted)
 
-    def _read(self, array: bytes) -> Iterator[_Run]:
+    def _read(self, array: bytes) -> Iterator[Made]:
         if self._layout.convert is None:
             yield from map(self._exact, split_events(array))
             return
@@ -163,7 +198,7 @@ class EventReader:
         else:
             yield from self._in_parts(split_events(array))
 
-    def _in_one(self, raws: Sequence[bytes]) -> Iterator[_Run]:
+    def _in_one(self, raws: Sequence[bytes]) -> Iterator[Made]:
         array = b"[%b]" % b",".join(raws)
         run = self._expected(array) or self._any(array)
         if run:
@@ -173,13 +208,13 @@ class EventReader:
         else:
             yield from self._in_parts(raws)
 
-    def _in_parts(self, raws: Sequence[bytes]) -> Iterator[_Run]:
+    def _in_parts(self, raws: Sequence[bytes]) -> Iterator[Made]:
         """Read events some of which are odd in ever shorter runs, so that only these are slow."""
         length = -(-len(raws) // PARTS)
         for start in range(0, len(raws), length):
             yield from self._in_one(raws[start : start + length])
 
-    def _expected(self, array: bytes) -> _Run | None:
+    def _expected(self, array: bytes) -> Made | None:
         shape = self._layout.shape
         if shape is None:
             return None
@@ -202,6 +237,13 @@ class EventReader:
         if not _complete(events, shape.watched_late):
             return None
         notes = _treat(events, shape.treated)
+        run = self._from_expected(events, shape)
+        if run:
+            self._note(notes, before - len(events))
+        return run
+
+    def _from_expected(self, events: list[Any], shape: Shape) -> Made | None:
+        """Write out structs of a shape; None if they cannot be told apart then."""
         bundle_id = self._bundle_id if shape.whole else self._marked
         for event in events:
             event._bundle_id = bundle_id
@@ -211,8 +253,7 @@ class EventReader:
             if len(selected) != len(events):
                 return None
             lines = b"".join(selected)
-        self._note(notes, before - len(events))
-        return _Run(len(events), lines if shape.whole else self._with_custom_vars(lines, custom=shape.custom))
+        return Made(len(events), lines if shape.whole else self._with_custom_vars(lines, custom=shape.custom))
 
     def _with_custom_vars(self, lines: bytes, *, custom: bool) -> bytes:
         """Put into `CustomVars` what stands behind the mark."""
@@ -231,14 +272,10 @@ class EventReader:
                 parts.append(b',"%b":"{%b}"' % (_CUSTOM_VARS, text))
             parts += (b"}\n", following)
         if extras:
-            names = chain.from_iterable(_decode_names(b"[{%b}]" % b"},{".join(extras)))
-            if custom:
-                self._report.custom.update(names)
-            else:
-                self._count_extras(Counter(names))
+            self._count_names(_decode_names(b"[{%b}]" % b"},{".join(extras)), custom=custom)
         return b"".join(parts)
 
-    def _any(self, array: bytes) -> _Run | None:
+    def _any(self, array: bytes) -> Made | None:
         layout, known = self._layout, self._layout.known.__contains__
         assert layout.convert
         try:
@@ -266,15 +303,18 @@ class EventReader:
         if layout.custom_vars and layout.privacy.treats:
             extras = [self._treated(extra, notes) for extra in extras]
         self._note(notes, left_out)
-        if layout.bundle_id:
+        self._count_names(extras)
+        return self._from_any(events, _to_texts(extras) if layout.custom_vars else ())
+
+    def _from_any(self, events: list[Any], custom_vars: Iterable[str | None]) -> Made:
+        """Write out structs that `Layout.convert` has made, with their `CustomVars`, if these are selected."""
+        if self._layout.bundle_id:
             for event in events:
                 event._bundle_id = self._bundle_id
-        if layout.custom_vars:
-            for event, extra, text in zip(events, extras, encode_lines(extras).decode().split("\n"), strict=False):
-                if extra:
-                    event.CustomVars = text
-        self._count_extras(Counter(chain.from_iterable(extras)))
-        return _Run(len(events), encode_lines(events))
+        for event, text in zip(events, custom_vars, strict=False):
+            if text is not None:
+                event.CustomVars = text
+        return Made(len(events), encode_lines(events))
 
     def _types_are_plain(self, members: Sequence[Mapping[str, Any]]) -> bool:
         """Return whether it can be said at once which events are left out for their type."""
@@ -290,7 +330,7 @@ class EventReader:
         wanted = [holds and self._wants(one.get(EVENT_TYPE)) for holds, one in zip(held, members, strict=True)]
         return wanted, sum(held) - sum(wanted)
 
-    def _exact(self, data: bytes) -> _Run:
+    def _exact(self, data: bytes) -> Made:
         layout = self._layout
         changes: list[tuple[Change, str]] = []
 
@@ -300,10 +340,10 @@ class EventReader:
         members = parse_event(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
         values, extras, moved = _to_columns(members, layout, note, note if layout.custom_vars else _uncounted)
         if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
-            return _Run(0, b"")
+            return Made(0, b"")
         if self._wants is not None and not self._wants(_FIT[Kind.STRING](members.get(EVENT_TYPE))[0]):
             self._report.left_out += 1
-            return _Run(0, b"")
+            return Made(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
         record: dict[str, Any] = {}
         if layout.event_id:
@@ -327,7 +367,11 @@ class EventReader:
         for change, name in changes:
             if name not in left_out:
                 self._changed(change, name)
-        return _Run(1, encode_lines([record]))
+        return self._from_exact(record)
+
+    def _from_exact(self, record: dict[str, Any]) -> Made:
+        """Write out a record."""
+        return Made(1, encode_lines([record]))
 
     def _treated(self, extra: Mapping[str, Any], notes: list[tuple[Change, str]]) -> dict[str, Any]:
         """Return what may be in CustomVars of what would be there."""
@@ -350,6 +394,14 @@ class EventReader:
         if field is None or field in self._layout.fields:
             self._report.change(change, (name,))
 
+    def _count_names(self, extras: Iterable[Mapping[str, Any]], *, custom: bool = False) -> None:
+        """Count what is no column, and *custom* says of all of it to be custom variables that are kept."""
+        names = chain.from_iterable(extras)
+        if custom:
+            self._report.custom.update(names)
+        else:
+            self._count_extras(Counter(names))
+
     def _count_extras(self, counts: Mapping[str, int]) -> None:
         """Count what is no column."""
         report = self._report
@@ -365,6 +417,12 @@ class EventReader:
 
 
 _CUSTOM_VARS = CUSTOM_VARS.encode()
+
+
+def _to_texts(extras: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return for each event the text for `CustomVars`; None if it has nothing for it."""
+    texts = encode_lines(extras).decode().split("\n")
+    return [text if extra else None for extra, text in zip(extras, texts, strict=False)]
 
 
 def _has_nul(data: bytes) -> bool:

@@ -11,6 +11,8 @@ from enum import Enum
 
 from tap_fullstory.moments import to_text
 
+_LOCK = threading.Lock()
+
 
 class Change(Enum):
     """What may happen to a value; the text ends the sentence "n values of …"."""
@@ -25,6 +27,7 @@ class Change(Enum):
     EXCLUDED = "were left out, as custom_vars_exclude says"
     STRIPPED = "lost query and fragment, as strip_query says"
     HASHED = "were hashed, as hash_columns says"
+    CUT = "were cut to microseconds, which is what files of columns hold"
 
 
 @dataclass
@@ -41,16 +44,24 @@ class Report:
     left_out: int = 0  # events, for their type
     gaps: int = 0  # spans before that which no bundle covers
     waiting_until: float = 0.0  # on the monotonic clock: when Fullstory lets us go on
+    ended_early: bool = False  # since max_runtime was over
+    kept: frozenset[int] = frozenset()  # ids of bundles whose files are for the next run then
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
     read_again: int = 0  # finished bundles that were downloaded again, as reread_hours says
     written_again: int = 0  # of these, since their content had changed or was not known
     changes: dict[Change, Counter[str]] = field(default_factory=lambda: {change: Counter() for change in Change})
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def change(self, change: Change, names: Iterable[str] | Mapping[str, int]) -> None:
         """Count one change for each of *names* (columns or members)."""
         self.changes[change].update(names)
+
+    def add(self, other: Report) -> None:
+        """Add what another process has counted of the values of events."""
+        for change, names in other.changes.items():
+            self.changes[change].update(names)
+        self.custom.update(other.custom)
+        self.left_out += other.left_out
 
     def begin_wait(self, seconds: float) -> None:
         """Take note of a wait that begins now."""
@@ -58,12 +69,12 @@ class Report:
 
     def wait(self, seconds: float) -> None:
         """Count seconds of waiting."""
-        with self.lock:
+        with _LOCK:
             self.waited += seconds
 
     def download(self, size: int) -> None:
         """Count downloaded bytes."""
-        with self.lock:
+        with _LOCK:
             self.bytes += size
 
     def change_lines(self) -> list[str]:
@@ -95,10 +106,17 @@ class Report:
         again = ""
         if self.read_again:
             again = f"; {_some(self.read_again, 'bundle')} read again, {self.written_again} of them written again"
+        left = ""
+        if self.ended_early:
+            since = "" if self.until is None else f" from {to_text(self.until)} on"
+            left = (
+                f"; max_runtime is over: {_some(max(0, self.known - self.bundles - self.skipped), 'bundle')} known so "
+                f"far left{since}, run again with the last state to go on"
+            )
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "
-            f"{_some(changed, 'value')} changed{types}{where}{again}{skipped}."
+            f"{_some(changed, 'value')} changed{types}{where}{again}{skipped}{left}."
         )
 
 

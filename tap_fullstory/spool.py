@@ -10,8 +10,9 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from tap_fullstory.bundles import Cuts
-from tap_fullstory.errors import SpoolError
+from tap_fullstory.errors import BundleError, SpoolError
 
 PREFIX = "tap-fullstory"
 WHOLE, PART = ".bundle", ".part"
@@ -36,6 +37,8 @@ class SpoolFile:
         file: its bytes, as they were transferred.
         whole: it was found whole in the folder, or has been finished.
         cuts: where it may be cut, once it has been checked.
+        repair: None: it has been checked. Else who reads it has to, and to call this with what is wrong with it: then
+            it is brought once more, checked.
         received, validator: how far the download has come, and by what it may be continued; see `client.Writable`.
     """
 
@@ -44,6 +47,7 @@ class SpoolFile:
         self.file = file
         self.whole = whole
         self.cuts = Cuts()
+        self.repair: Callable[[BundleError], None] | None = None
         self.received = 0
         self.validator: str | None = None
 
@@ -152,9 +156,16 @@ class Spool:
                     return SpoolFile(name, file, whole=False)
         raise SpoolError(f"The spool folder {str(self._folder)!r} does not let us lock {own.name!r}. Choose another.")
 
-    def clean(self) -> None:
-        """Remove what earlier runs have left behind and nobody uses."""
+    def clean(self, keep: Collection[int] = ()) -> None:
+        """Remove what was left behind and nobody uses.
+
+        Args:
+            keep: ids of bundles whose files the next run goes on from.
+        """
         for path in self._folder.glob(f"{self._prefix}*"):
+            bundle_id = re.match(r"\d+", path.name.removeprefix(self._prefix))
+            if bundle_id and int(bundle_id[0]) in keep:
+                continue
             with suppress(OSError):
                 file = _locked(path, os.O_RDWR)
                 if file:

@@ -2,7 +2,8 @@
 
     {"bookmarks": {"events": {"since": …, "until": …, "done": […], "partial": […], "gaps": […], "exports": […]}}}
 
-Only scalars and arrays below a stream, all members always there: orchestrators deep-merge partial states.
+Only scalars and arrays below a stream, all members always there: orchestrators deep-merge partial states. `beyond`,
+`contents` and `exports_of` stand beside these where they are needed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NOT_STREAMS = frozenset({"currently_syncing", "versions"})
 # What keeps the state small, whatever is listed: the bookmark of `events` is below 16 KiB.
 MOST_GAPS = 100
 MOST_CONTENTS = 100
+MOST_BEYOND = 50
 ROOM = 100  # levels of nesting that are kept free: a state is written from further down than it is read
 START_OVER = "Pass the state that the last run left, or leave --state off to start at start_date."
 
@@ -49,11 +51,13 @@ class Checkpoint:
         bookmark: the stream's part of the state.
         due: it must be written now; if not, it may be.
         also: other streams that are at the same place.
+        last: nothing comes behind it.
     """
 
     bookmark: Any
     due: bool = True
     also: tuple[str, ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class EventsBookmark:
         gaps: spans that no bundle listed so far covers.
         exports: paid for and not used up.
         contents: of bundles that are read again, by id; None, and not in the state, without `reread_hours`.
+        beyond: spans behind `until` that are written, too, by runs of their own; in the state only if there are any.
     """
 
     since: int
@@ -106,6 +111,7 @@ class EventsBookmark:
     gaps: tuple[Span, ...] = ()
     exports: tuple[Export, ...] = ()
     contents: Mapping[int, Content] | None = None
+    beyond: tuple[Span, ...] = ()
 
     def inside(self, bundle: Bundle, position: Position) -> EventsBookmark:
         """Return the bookmark once *bundle* is written up to *position*."""
@@ -116,7 +122,7 @@ class EventsBookmark:
         stop = bundle.stop * SECOND
         gaps = spans.subtract(self.gaps, (bundle.start * SECOND, stop))
         if stop > self.until:
-            return replace(self, until=stop, done=(bundle.id,), partial=None, gaps=gaps)
+            return replace(self._up_to(stop), done=(bundle.id,), partial=None, gaps=gaps)
         # A late one that stops at `until`, before the bundle that an earlier run had begun: that one is still begun.
         done = (*self.done, bundle.id) if stop == self.until else self.done
         return replace(self._without_partial(bundle), done=done, gaps=gaps)
@@ -153,7 +159,22 @@ class EventsBookmark:
 
     def at(self, moment: int) -> EventsBookmark:
         """Return the bookmark once everything before *moment* (Unix nanoseconds) is written."""
-        return self if moment <= self.until else replace(self, until=moment, done=())
+        return self if moment <= self.until else self._up_to(moment)
+
+    def _up_to(self, moment: int) -> EventsBookmark:
+        return replace(self, until=moment, done=(), beyond=spans.between(self.beyond, moment, None))
+
+    def unread_from(self, moment: int) -> EventsBookmark:
+        """Return the bookmark that does not know of anything beyond `until` that is written from *moment* on."""
+        return replace(self, beyond=spans.between(self.beyond, self.until, moment))
+
+    def is_beyond(self, bundle: Bundle) -> bool:
+        """Return whether *bundle* reaches beyond `until`, and all of it is written."""
+        start, stop = bundle.span
+        if stop <= self.until or self.lacks(bundle):
+            return False
+        start = max(start, self.until)
+        return not spans.subtract([(start, max(stop, start + 1))], *self.beyond)  # some cover no time at all
 
     def lacks(self, bundle: Bundle) -> bool:
         """Return whether *bundle* covers something of a gap."""
@@ -182,11 +203,16 @@ class EventsBookmark:
             "until": to_text(self.until),
             "done": list(self.done),
             "partial": partial,
-            "gaps": [[to_text(start), to_text(stop)] for start, stop in self.gaps],
+            "gaps": _to_texts(self.gaps),
             "exports": [[*map(to_text, one.span), one.id] for one in self.exports],
             **({"exports_of": self.exports[0].request} if self.exports and self.exports[0].request else {}),
             **({} if self.contents is None else {"contents": contents}),
+            **({"beyond": _to_texts(self.beyond)} if self.beyond else {}),
         }
+
+
+def _to_texts(found: Iterable[Span]) -> list[list[str]]:
+    return [[to_text(start), to_text(stop)] for start, stop in found]
 
 
 def parse_events_bookmark(value: Any) -> EventsBookmark | None:
@@ -212,9 +238,10 @@ def parse_events_bookmark(value: Any) -> EventsBookmark | None:
         until=until,
         done=tuple(_integers("done", value.get("done"))),
         partial=_partial(value.get("partial")),
-        gaps=_gaps(value.get("gaps")),
+        gaps=_spans("gaps", value.get("gaps")),
         exports=_exports(value.get("exports"), value.get("exports_of")),
         contents=_contents(value.get("contents")),
+        beyond=spans.between(_spans("beyond", value.get("beyond")), until, None),
     )
 
 
@@ -228,12 +255,12 @@ def _partial(value: Any) -> tuple[int, Position] | None:
     return bundle_id, Position(events, size, checksum)
 
 
-def _gaps(value: Any) -> tuple[Span, ...]:
+def _spans(name: str, value: Any) -> tuple[Span, ...]:
     found: tuple[Span, ...] = ()
-    for one in _list("gaps", value):
-        start, stop = (_moment("gaps", moment) for moment in one) if _has(one, 2) else (0, 0)
+    for one in _list(name, value):
+        start, stop = (_moment(name, moment) for moment in one) if _has(one, 2) else (0, 0)
         if start >= stop:
-            raise _wrong("gaps", value, "an array of [from, to], from before to")
+            raise _wrong(name, value, "an array of [from, to], from before to")
         found = spans.add(found, (start, stop))
     return found
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from tap_fullstory.messages import MessageWriter
 from tap_fullstory.records import Records
 from tap_fullstory.state import Checkpoint
 from tap_fullstory.streams import Run, Selection, Stream
@@ -14,23 +13,44 @@ from tap_fullstory.streams import Run, Selection, Stream
 CHECKPOINT_INTERVAL = 60.0  # seconds
 
 
-def sync(
-    selected: Sequence[tuple[Stream, Selection]], bookmarks: dict[str, Any], run: Run, writer: MessageWriter
-) -> None:
+class Writer(Protocol):
+    """Where records and states go.
+
+    Attributes:
+        inside_bundles: whether a STATE between two events of a bundle is worth what it costs, though none is needed.
+    """
+
+    inside_bundles: bool
+
+    def schema(self, stream: Stream, selection: Selection) -> None:
+        """Take note of a stream with the selected columns, before its first record."""
+
+    def records(self, stream: str, records: Records) -> None:
+        """Write a run of records of the stream of that name."""
+
+    def state(self, value: Mapping[str, Any]) -> None:
+        """Write the STATE, behind all records written so far."""
+
+
+def sync(selected: Sequence[tuple[Stream, Selection]], bookmarks: dict[str, Any], run: Run, writer: Writer) -> None:
     """Sync the selected streams one after the other; *bookmarks* of others are kept as they are."""
     states = StateWriter(writer, bookmarks)
     for stream, selection in selected:  # all of them first: a stream may bring records of another one along
         writer.schema(stream, selection)
-    for stream, selection in selected:
+    for number, (stream, selection) in enumerate(selected):
+        if run.report.ended_early or (number and run.is_over):
+            run.report.ended_early = True
+            break
         sync_stream(stream, selection, states, run, writer)
     states.write_last()
 
 
-def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: Run, writer: MessageWriter) -> None:
+def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: Run, writer: Writer) -> None:
     """Write the records of a stream, and a STATE wherever one is due."""
-    for item in stream.extract(run, states.bookmarks.get(stream.name), selection):
+    items = stream.extract(run, states.bookmarks.get(stream.name), selection)
+    for item in items:
         if isinstance(item, Records):
-            if states.events + item.events > run.config.checkpoint_records:
+            if writer.inside_bundles and states.events + item.events > run.config.checkpoint_records:
                 states.write_pending()
             name = item.stream or stream.name
             writer.records(name, item)
@@ -39,9 +59,14 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
             run.metrics.count_records(name, item.count)
         else:
             states.pend(stream.name, item)
-            if item.due or run.stop.asked or states.age >= CHECKPOINT_INTERVAL:
+            at_leisure = writer.inside_bundles and states.age >= CHECKPOINT_INTERVAL
+            if item.due or run.stop.asked or run.is_over or at_leisure:
                 states.write_pending()
             run.stop.check()
+            if run.is_over and not item.last:
+                run.report.ended_early = True
+                items.close()  # what it has begun stays where the next run finds it
+                return
         if run.progress:
             run.progress.update()
 
@@ -54,7 +79,7 @@ class StateWriter:
         events: events written since the last STATE.
     """
 
-    def __init__(self, writer: MessageWriter, bookmarks: dict[str, Any]) -> None:
+    def __init__(self, writer: Writer, bookmarks: dict[str, Any]) -> None:
         self._writer = writer
         self._pending = False
         self._written: str | None = None

@@ -101,7 +101,14 @@ set +m
 exec 4>&-
 read -r tap <&3
 if [ -n "$stopped" ]; then kill "$tap"; fi
-read -r -a statuses <&3 || statuses=(137 137 137) # not `wait`, which mixes up statuses when signals come
+# Not `wait`, which mixes up statuses when signals come. Again after a while: a signal that comes in the moment before it
+# waits is heeded only then.
+until read -r -t 5 -a statuses <&3; do
+    if (($? <= 128)); then # nobody is left to say more
+        statuses=(137 137 137)
+        break
+    fi
+done
 wait "$group" # it has the lock
 
 result="tap ${statuses[0]}, target ${statuses[1]}, state file ${statuses[2]}"

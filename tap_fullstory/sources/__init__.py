@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from tap_fullstory.bundles import Bundle, check
 from tap_fullstory.errors import BundleError
 from tap_fullstory.spool import SpoolFile
 from tap_fullstory.state import EventsBookmark, Export
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where the bundles of a part of history lie, without a list of all of them; Unix seconds.
+
+    Attributes:
+        start: of the first of them.
+        stop: of the last of them.
+        length: of one, as a rule.
+        offset: of a start, within the length.
+    """
+
+    start: int
+    stop: int
+    length: int
+    offset: int = 0
 
 
 class Source(Protocol):
@@ -35,14 +53,28 @@ class Source(Protocol):
             again: Unix nanoseconds; what stops after that is yielded also if it is finished. None: nothing is.
         """
 
+    def is_any_before(self, moment: int) -> bool:
+        """Return whether there are bundles that stop at *moment* (Unix nanoseconds) or before; from any thread."""
+
+    def extent(self, start: int, end: int | None) -> Extent | None:
+        """Return where the bundles lie that cover something of [*start*, *end*), Unix nanoseconds; None: there is none.
+
+        Args:
+            end: None: up to the newest.
+        """
+
     def newest(self) -> Iterator[Bundle]:
         """Yield what is finished, the newest first; for those who want a look at one."""
 
-    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
+    def listed(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
+        """Yield what `bundles` does, but set nothing going; for those who plan."""
+
+    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool], unchecked: int = 0) -> SpoolFile:
         """Bring one bundle whole and checked into a file; from any thread.
 
         Args:
             usable: whether a whole file that an earlier run left will do.
+            unchecked: a file of at most so many bytes need not be checked; see `SpoolFile.repair`.
         """
 
     def release(self, bundle: Bundle) -> None:

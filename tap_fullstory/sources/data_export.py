@@ -10,16 +10,17 @@ import json
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tap_fullstory.bundles import BEGINNING, Bundle, check
+from tap_fullstory.bundles import BEGINNING, Bundle, Cuts, check
 from tap_fullstory.client import FORBIDDEN, NOT_FOUND, Client, NotFoundError, RateLimit, duration
 from tap_fullstory.dictionary import MAX_INTEGER
 from tap_fullstory.errors import BundleError, ResponseError
 from tap_fullstory.logs import FORMATTER
 from tap_fullstory.moments import LATEST, SECOND, to_text
-from tap_fullstory.sources import fill
+from tap_fullstory.sources import Extent, fill
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.state import EventsBookmark, Export
 
@@ -95,11 +96,12 @@ class DataExport:
             useful = sorted((one for one in page if wanted(one) or is_known(one)), key=order)
             # Where gaps are looked for, far behind `until`, a page may hold nothing new and the next one something.
             is_behind = start < last - 1 and last <= until
-            if not announced and (new or not is_behind):
-                LOGGER.info("%s", _announcement(bookmark, new, end, more=len(page) >= PAGE_SIZE))
+            to_read = [one for one in new if not bookmark.is_beyond(one)]
+            if not announced and (to_read or not (new or is_behind)):
+                LOGGER.info("%s", _announcement(bookmark, to_read, end, more=len(page) >= PAGE_SIZE))
                 announced = True
             seen |= {one.id for one in page}
-            self._client.report.known += sum(1 for one in new if end is None or one.start * SECOND < end)
+            self._client.report.known += sum(1 for one in to_read if end is None or one.start * SECOND < end)
             yield from useful
             stuck = next((one for one in page if one.stop <= start), None)
             if stuck:
@@ -118,6 +120,54 @@ class DataExport:
                 return
             start = max(0, last - 1)
 
+    def is_any_before(self, moment: int) -> bool:
+        """Return whether a bundle stops at *moment* or before; see `Source`."""
+        return any(one.stop * SECOND <= moment for one in self.page(0))
+
+    def extent(self, start: int, end: int | None) -> Extent | None:
+        """Return where the bundles lie; see `Source`.
+
+        One list call as a rule: of the first bundles, if there is an *end*, or the newest may be on the same page; else
+        of the newest. Some more for short bundles, and where nothing has come for long.
+        """
+        first, now = start // SECOND, self._client.now() // SECOND
+        page: list[Bundle] = []
+        newest_only, _, long_ago, _ = LOOK_BACK
+        if end is None and PAGE_SIZE * DAY < now - first < long_ago * DAY:
+            page = self.page(now - newest_only * DAY)
+        if not page:
+            page = [one for one in self.page(first) if end is None or one.start * SECOND < end]
+            first = min((one.start for one in page), default=first)
+        if end is None and len(page) >= PAGE_SIZE:
+            page = self._last_page(page, now)
+        if not page:
+            return None
+        lengths = Counter(one.stop - one.start for one in page if one.stop > one.start)
+        length = max(lengths, key=lambda one: (lengths[one], one), default=1)
+        usual = next((one for one in reversed(page) if one.stop - one.start == length), page[-1])
+        stop = max(one.stop for one in page)
+        if end is not None:  # the list may go on up to there
+            stop = max(stop, min(-(-end // SECOND), now))
+        return Extent(first, stop, length, usual.start % length)
+
+    def _last_page(self, page: list[Bundle], now: int) -> list[Bundle]:
+        """Return a page with the newest bundle, which comes after those of *page*, in few calls."""
+        most, longest = len(page), max(1, *(one.stop - one.start for one in page))
+        low, high = max(one.stop for one in page), now
+        middle = high - DAY - most * longest // 2  # usually a page or two reach from there to the newest
+        while True:
+            found = self.page(max(low, middle))
+            last = max((one.stop for one in found), default=low)
+            if last > low:
+                page, low = found, last
+                if len(found) < most:
+                    return page
+            elif middle <= low:
+                return page
+            else:
+                high = middle
+            middle = (low + high) // 2 if high - low > most * longest else low
+
     def newest(self) -> Iterator[Bundle]:
         """Yield finished bundles, the newest first; see `Source`."""
         seen: set[int] = set()
@@ -126,6 +176,10 @@ class DataExport:
             listed = sorted(self._listed(max(0, now - days * DAY)), key=lambda one: one.stop, reverse=True)
             yield from (one for one in listed if one.id not in seen)
             seen |= {one.id for one in listed}
+
+    def listed(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
+        """Yield the bundles that are wanted; see `Source`."""
+        return self._bundles(bookmark, end, None)
 
     def _listed(self, start: int) -> Iterator[Bundle]:
         """Yield all bundles that stop after *start*, page by page."""
@@ -137,7 +191,7 @@ class DataExport:
             yield from page
             start = last
 
-    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
+    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool], unchecked: int = 0) -> SpoolFile:
         """Bring a bundle into a file and check it; see `Source`.
 
         Raises:
@@ -146,23 +200,36 @@ class DataExport:
         file = self._spool.open(bundle.id)
 
         def bring() -> None:
-            self._client.retry(lambda: self._download(bundle, file), self._get_limit)
+            self._client.retry(lambda: self._download(bundle, file, unchecked), self._get_limit)
 
-        return fill(file, self._most_events, usable, bring)
+        def repair(damage: BundleError) -> None:
+            found = [damage]
+
+            def attempt() -> None:  # the first one has been made
+                if found:
+                    raise _damaged(bundle, file, found.pop())
+                self._download(bundle, file)
+
+            self._client.retry(attempt, self._get_limit)
+
+        file = fill(file, self._most_events, usable, bring)
+        if not file.cuts.size:
+            file.repair = repair
+        return file
 
     def release(self, bundle: Bundle) -> None:
         """Take note that a bundle is written."""
         self.exports = tuple(one for one in self.exports if one.span[1] > bundle.stop * SECOND)
 
-    def _download(self, bundle: Bundle, file: SpoolFile) -> None:
+    def _download(self, bundle: Bundle, file: SpoolFile, unchecked: int = 0) -> None:
         try:
             self._client.download(f"{self._url}{GET}", file, limit=self._get_limit, id=bundle.id)
-            file.cuts = check(file.file, self._most_events)
+            # those of a file that was there before say nothing of this one
+            file.cuts = Cuts() if 0 < file.received <= unchecked else check(file.file, self._most_events)
         except NotFoundError as error:
             raise _broken(bundle, "is listed, but Fullstory answers HTTP 404 to its download") from error
         except BundleError as error:
-            file.restart()  # the next download must not go on behind what is damaged
-            raise _broken(bundle, f"arrived damaged: {error}") from error
+            raise _damaged(bundle, file, error) from error
         file.finish()
 
     def page(self, start: int) -> list[Bundle]:
@@ -180,6 +247,11 @@ def _renamed(page: list[Bundle], bookmark: EventsBookmark) -> set[int]:
     """
     ids = {one.id for one in page if one.stop * SECOND == bookmark.until}
     return ids if ids and bookmark.done and ids.isdisjoint(bookmark.done) else set()
+
+
+def _damaged(bundle: Bundle, file: SpoolFile, damage: BundleError) -> BundleError:
+    file.restart()  # the next download must not go on behind what is damaged
+    return _broken(bundle, f"arrived damaged: {damage}")
 
 
 def _broken(bundle: Bundle, what: str) -> BundleError:
@@ -213,6 +285,11 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MAX_INTEGER else None
 
 
+def least_time(bundles: int) -> int:
+    """Return the seconds that the limit on downloads makes of so many bundles, at least one."""
+    return PER_SECONDS * (math.ceil(bundles / DOWNLOADS) - 1)
+
+
 def _announcement(bookmark: EventsBookmark, listed: list[Bundle], end: int | None, *, more: bool) -> str:
     since = to_text(bookmark.until)
     new = [one for one in listed if end is None or one.start * SECOND < end]
@@ -220,11 +297,10 @@ def _announcement(bookmark: EventsBookmark, listed: list[Bundle], end: int | Non
     if not new:
         return f"Reading events from {since} on: no new bundle is finished."
     span = f"{to_text(min(one.start for one in new) * SECOND)} to {to_text(max(one.stop for one in new) * SECOND)}"
-    least = PER_SECONDS * (math.ceil(len(new) / DOWNLOADS) - 1)
     known = f"{len(new)} bundle{'s' if len(new) != 1 else ''}" + (
         " known so far (more are listed on the way)" if more else ""
     )
     return (
         f"Reading events from {since} on: {known}, {span}; at Fullstory's {DOWNLOADS} downloads a minute "
-        f"this takes at least {duration(least)}."
+        f"this takes at least {duration(least_time(len(new)))}."
     )

@@ -43,7 +43,7 @@ from tap_fullstory.errors import (
 )
 from tap_fullstory.identity import CUSTOM_PREFIX, MEMBERS
 from tap_fullstory.moments import SECOND, parse_moment, to_text
-from tap_fullstory.sources import fill
+from tap_fullstory.sources import Extent, fill
 from tap_fullstory.spans import Span
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.state import EventsBookmark, Export
@@ -141,19 +141,43 @@ class SegmentExport:
     def _windows(self, bookmark: EventsBookmark, end: int | None, again: int | None) -> Iterator[Bundle]:
         self._look_at_clock()
         starts = self.starts(bookmark, end, again)
-        LOGGER.info("%s", self._announcement(bookmark, starts))
-        self._client.report.known += len(starts)
-        for number, start in enumerate(starts):
+        to_read = [start for start in starts if not bookmark.is_beyond(self._window(start))]
+        LOGGER.info("%s", self._announcement(bookmark, to_read))
+        self._client.report.known += len(to_read)
+        number = 0  # how many of them have been yielded
+        for start in starts:
             window = self._window(start)
-            self._begin(window)
-            for following in starts[number + 1 : number + 1 + self._ahead]:
-                self._begin(self._window(following), once=True)
+            if number < len(to_read) and start == to_read[number]:
+                self._begin(window)
+                number += 1
+                for following in to_read[number : number + self._ahead]:
+                    self._begin(self._window(following), once=True)
             yield window
+
+    def is_any_before(self, moment: int) -> bool:
+        """Return whether there are windows before; see `Source`. There are at any time."""
+        return moment > 0
+
+    def extent(self, start: int, end: int | None) -> Extent | None:
+        """Return where the windows lie; see `Source`."""
+        self._look_at_clock()
+        length = self._length
+        first, stop = start // SECOND // length * length, self._last() + length
+        if end is not None:
+            stop = min(stop, -(-end // (length * SECOND)) * length)
+        return Extent(first, stop, length) if first < stop else None
 
     def newest(self) -> Iterator[Bundle]:
         """Yield windows that can be exported, the newest first; see `Source`."""
         self._look_at_clock()
         yield from map(self._window, range(self._last(), 0, -self._length))
+
+    def listed(self, bookmark: EventsBookmark, end: int | None) -> Iterator[Bundle]:
+        """Yield the windows that are wanted; see `Source`."""
+        self._look_at_clock()
+        starts = self.starts(bookmark, end, None)
+        LOGGER.info("%s", self._announcement(bookmark, starts))
+        yield from map(self._window, starts)
 
     def _last(self) -> int:
         """Return where the newest window that can be exported begins, in Unix seconds."""
@@ -208,7 +232,12 @@ class SegmentExport:
 
     # One window
 
-    def fetch(self, bundle: Bundle, usable: Callable[[SpoolFile], bool]) -> SpoolFile:
+    def fetch(
+        self,
+        bundle: Bundle,
+        usable: Callable[[SpoolFile], bool],
+        unchecked: int = 0,  # noqa: ARG002  # what is exported again is another file, so a damaged one is found out first
+    ) -> SpoolFile:
         """Bring a window into a file and check it; see `Source`.
 
         Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,6 +42,9 @@ class Run:
         selections: of the streams that are selected, by name.
         clock: returns the Unix nanoseconds by Fullstory's clock, once it has answered.
         progress: shows people how far the run is; None: nobody looks.
+        deadline: when the run has to end, on the monotonic clock; see `max_runtime`.
+        makes_records: whether streams make records of events, or leave that to who writes them.
+        takes_back: whether who writes can take back what came of a bundle, so that it may be checked on the way.
     """
 
     config: Config
@@ -51,6 +56,14 @@ class Run:
     selections: Mapping[str, Selection]
     clock: Callable[[], int]
     progress: Progress | None = None
+    deadline: float = math.inf
+    makes_records: bool = True
+    takes_back: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has lasted as long as it may."""
+        return time.monotonic() >= self.deadline
 
     def idle(self) -> None:
         """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""
@@ -60,10 +73,13 @@ class Run:
             self.progress.update()
 
 
-class Extract(Protocol):
-    """Yields records in order and, wherever a later run may resume, a checkpoint."""
+Items = Generator[Records | Checkpoint, None, None]
 
-    def __call__(self, run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]: ...
+
+class Extract(Protocol):
+    """Yields records in order and, wherever a later run may resume, a checkpoint; may be closed at any of these."""
+
+    def __call__(self, run: Run, bookmark: Any, selection: Selection) -> Items: ...
 
 
 @dataclass(frozen=True)

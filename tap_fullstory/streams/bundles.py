@@ -7,15 +7,12 @@ along with the events; on its own it reads the bundles without writing their eve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tap_fullstory.bundle_log import KEY, NAME, REPLICATION_KEY
 from tap_fullstory.extraction import Extraction
-from tap_fullstory.records import Records
-from tap_fullstory.state import Checkpoint
-from tap_fullstory.streams import Run, Selection, Stream, events
+from tap_fullstory.streams import Items, Run, Selection, Stream, events
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "bundles.json"
 
@@ -33,7 +30,7 @@ def stream() -> Stream:
     )
 
 
-def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
+def extract(run: Run, bookmark: Any, selection: Selection) -> Items:
     """Yield a record for each bundle after *bookmark*; nothing if `events` is selected, which brings them along."""
     if events.NAME not in run.selections:
         yield from Extraction(run, bookmark, None, selection).items()

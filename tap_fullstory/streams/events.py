@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tap_fullstory import bundle_log, dictionary
+from tap_fullstory.config import Config
 from tap_fullstory.dictionary import Field
 from tap_fullstory.extraction import Extraction
 from tap_fullstory.layout import Layout
 from tap_fullstory.privacy import Privacy
-from tap_fullstory.records import Records
-from tap_fullstory.state import Checkpoint
-from tap_fullstory.streams import Run, Selection, Stream
+from tap_fullstory.streams import Items, Run, Selection, Stream
 
 NAME = "events"
 
@@ -44,7 +43,13 @@ def stream(
     )
 
 
-def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
+def layout(selection: Selection, config: Config, *, for_columns: bool = False) -> Layout:
+    """Return what the records of the selected columns look like."""
+    privacy = Privacy(config)
+    return Layout(selection.columns, selection.unknown, config.custom_columns, privacy, for_columns=for_columns)
+
+
+def extract(run: Run, bookmark: Any, selection: Selection) -> Items:
     """Yield the events after *bookmark* (as the state holds it), and a Checkpoint wherever a later run may resume."""
-    layout = Layout(selection.columns, selection.unknown, run.config.custom_columns, Privacy(run.config))
-    yield from Extraction(run, bookmark, layout, run.selections.get(bundle_log.NAME)).items()
+    log = run.selections.get(bundle_log.NAME)
+    yield from Extraction(run, bookmark, layout(selection, run.config), log).items()

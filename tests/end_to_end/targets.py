@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
@@ -66,6 +66,9 @@ class Target:
         otherwise: what goes wrong without them, in the words of the README.
         refuses: in the words of the README, texts of LONG_TEXT characters.
         in_parts: settings that make it load a run in several parts.
+        by: how it is used, in the words of the README, where that is not the usual way.
+        batches: the tap gives it BATCH messages, not RECORDs.
+        settings: more of its settings, in every run.
     """
 
     package: str
@@ -82,6 +85,9 @@ class Target:
     otherwise: str = ""
     refuses: str = ""
     in_parts: Mapping[str, Any] = field(default_factory=lambda: {"batch_size_rows": 200})
+    by: str = ""
+    batches: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def command(self, servers: Servers) -> list[str]:
         """Return the command line, up to where `--config` begins."""
@@ -94,7 +100,7 @@ class Target:
     def name(self) -> str:
         """Its name and version, as in the README."""
         into = re.sub(r"\{(\w+)\}", lambda found: version(self.env, found[1]), self.into)
-        return f"{self.package} {version(self.env, self.package)}{into}"
+        return f"{self.package} {version(self.env, self.package)}{into}{self.by and f', {self.by}'}"
 
 
 class Destination(Protocol):
@@ -172,6 +178,17 @@ def as_text(row: Row, columns: Columns) -> Row:
     return {name: value if value is None or isinstance(value, str) else repr(value) for name, value in texts.items()}
 
 
+def as_written(row: Row, columns: Columns) -> Row:
+    """Every value as Python writes it, times as the tap does, but with all zeros at their ends."""
+    texts = with_times(row, columns, written)
+    return {name: value if value is None or isinstance(value, str) else repr(value) for name, value in texts.items()}
+
+
+def written(time: int) -> str:
+    """A time in nanoseconds as text."""
+    return f"{EPOCH + timedelta(seconds=time // 10**9):%Y-%m-%dT%H:%M:%S}.{time % 10**9:09d}Z"
+
+
 LOWER = Change("names of columns are lower case", lambda row, _: {name.lower(): value for name, value in row.items()})
 UPPER = Change("names of columns are upper case", lambda row, _: {name.upper(): value for name, value in row.items()})
 CUT = Change("times are cut to microseconds", cut)
@@ -179,6 +196,7 @@ ROUNDED = Change("times are rounded to microseconds", rounded)
 NO_EMPTY_TEXTS = Change("empty texts become null", without_empty_texts)
 ESCAPED = Change(r"line ends and other control characters in texts become `\n`, `\t`, `\u0001` …", escaped)
 NO_NULLS = Change("null becomes an empty text", without_nulls)
+AS_WRITTEN = Change("times look like `2023-11-15T08:00:00.123Z`, all digits kept", as_written)
 AS_TEXT = Change("times are cut to microseconds, and look like `2023-11-15 08:00:00.123000+00:00`", as_text)
 
 
@@ -332,6 +350,7 @@ class CsvFiles:
     def __init__(self, folder: Path, _: Servers, columns: Columns) -> None:
         self._folder = folder / "output"
         self._numbers = {name for name, schema in columns.items() if kind_of(schema) == "number"}
+        self._times = {name for name, schema in columns.items() if kind_of(schema) == "timestamp"}
 
     def settings(self) -> dict[str, Any]:
         """See `Destination`."""
@@ -348,6 +367,8 @@ class CsvFiles:
     def _comparable(self, name: str, text: str) -> str:
         if name == "CustomVars" and text:
             return frozen(json.loads(text))
+        if name in self._times and text.endswith("Z"):
+            return written(nanoseconds(text))
         return repr(float(text)) if name in self._numbers and text else text  # 1E+22 and 1e22 are the same double
 
     def _rows(self) -> list[dict[str, str]]:
@@ -448,6 +469,27 @@ TARGETS = (
     ),
 )
 
+
+def by_batch(package: str, by: str = "by BATCH", **others: Any) -> Target:
+    """A target that gets BATCH messages."""
+    (target,) = [one for one in TARGETS if one.package == package]
+    return replace(target, by=by, batches=True, **others)
+
+
+BATCH = (
+    by_batch("meltanolabs-target-postgres", changes=(ROUNDED,)),
+    by_batch(
+        "meltanolabs-target-postgres",
+        "by BATCH with `use_copy`",
+        changes=(ROUNDED,),
+        settings={"use_copy": True},
+    ),
+    by_batch("meltanolabs-target-snowflake"),
+    by_batch("meltanolabs-target-csv", changes=(AS_WRITTEN, NO_NULLS)),
+)
+# Each target, and behind it the other ways to use it.
+WAYS = tuple(way for target in TARGETS for way in (target, *(one for one in BATCH if one.package == target.package)))
+
 UNTESTED = "| BigQuery, Redshift: not tried | | | | | |"
 HEAD = (
     "| target | without `event_key` | with `event_key` | integers, numbers, texts, times become "
@@ -463,7 +505,7 @@ def table(facts: Iterable[tuple[str, Sequence[str]]]) -> str:
         if fact not in shown[name]:
             shown[name].append(fact)
     packages = [target.package for target in TARGETS]
-    names = sorted(shown, key=lambda name: packages.index(name.partition(" ")[0]))
+    names = sorted(shown, key=lambda name: (packages.index(name.partition(" ")[0]), name))
     return "\n".join([HEAD, *(table_row(name, shown[name]) for name in names), UNTESTED, ""])
 
 

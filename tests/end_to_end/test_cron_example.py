@@ -17,6 +17,8 @@ from tests.end_to_end.expected import assert_same_rows, expected_rows
 from tests.end_to_end.job import SCRIPT, Job, bundle, session, until
 from tests.end_to_end.pipeline import TAP, TARGET, TIMEOUT, Pipeline
 
+pytestmark = pytest.mark.pipelines
+
 
 def test_first_run_loads_all_and_the_second_nothing(job: Job) -> None:
     """Without a state everything is loaded, with one only what is new."""

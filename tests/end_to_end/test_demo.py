@@ -14,7 +14,7 @@ from tests.end_to_end.pipeline import ROOT, TIMEOUT
 COMMAND = [sys.executable, "-m", "demo"]
 
 
-@pytest.mark.parametrize("source", ["data_export", "segment_export"])
+@pytest.mark.parametrize("source", ["data_export", pytest.param("segment_export", marks=pytest.mark.pipelines)])
 def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
     """All events once, then only new ones, and tables that fit an ordinary terminal; nothing stays behind."""
     temporary = tmp_path / "temporary"

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.pipelines
 
 TOOLS = ROOT / ".envs" / "dist" / "bin"
 PACKAGES = ("tap_fullstory", "fullstory_emulator")
-MOST_BYTES = 150_000  # of the wheel, without the emulator
+MOST_BYTES = 175_000  # of the wheel, without the emulator
 ADDRESS = '"git+https://GIT-HOST/OWNER/tap-fullstory.git"'  # as the README has it
 # What the tap needs, and what that needs; anything else would be ours alone.
 RUNTIME = """
@@ -213,7 +213,7 @@ def test_metadata(built: Built) -> None:
     assert ("tap-fullstory", __version__) == (found["Name"], found["Version"])
     assert ("Apache-2.0", ">=3.10") == (found["License-Expression"], found["Requires-Python"])
     assert list(PYTHONS) == [one.rpartition(" ")[2] for one in classifiers if "Python :: 3." in one]
-    assert {"emulator", "test", "dev"} == set(found.get_all("Provides-Extra") or [])
+    assert {"emulator", "parquet", "s3", "gcs", "spark", "test", "dev"} == set(found.get_all("Provides-Extra") or [])
     assert found["Summary"] and found["Keywords"]
     # the repository has no fixed address, and the name in the public index is another project's
     assert {"developer.fullstory.com", "www.singer.io"} == {url.split("/")[2] for url in urls}

@@ -17,7 +17,7 @@ from demo.postgres import Postgres
 from fullstory_emulator import Emulator, Fault
 from tests.end_to_end.expected import assert_same_rows, expected_rows, keyed_once
 from tests.end_to_end.meltano_project import EMPTY, KEY, MELTANO, STATE_ID, Outside, Project, definition, end, online
-from tests.end_to_end.pipeline import ROOT
+from tests.end_to_end.pipeline import ROOT, TIMEOUT
 from tests.end_to_end.test_target_postgres import generated
 
 pytestmark = pytest.mark.meltano
@@ -400,6 +400,32 @@ def test_runs_with_states_of_their_own(project: Project, shop: Emulator, columns
     assert {f"{STATE_ID}:old", f"{STATE_ID}:new"} == set(project("state", "list").stdout.split())
     assert "2023-11-16T00:00:00Z" == project.bookmark(f"{STATE_ID}:old")["until"]
     assert "2023-11-18T00:00:00Z" == project.bookmark(f"{STATE_ID}:new")["until"]
+    assert_same_rows(expected_rows(shop.bundles, columns), project.rows())
+
+
+def test_windows_side_by_side(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:
+    """Runs side by side would overwrite each other's state, or what they have read be read again by the next one."""
+    shop.bundles = everything = generated(days=4, events=50)
+    text = (ROOT / "README.md").read_text("utf-8").partition("### Windows side by side")[2]
+    lines = text.partition("```bash\n")[2].partition("```")[0].replace("--window 7d", "--window 2d")
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", lines],
+        cwd=project.folder,
+        env={**project.environment(), "PATH": f"{MELTANO.parent}:/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert {STATE_ID, "window-1", "window-2"} == set(project("state", "list").stdout.split())
+    downloads = shop.count(GET)
+    shop.bundles = [*everything, *generated(days=5, events=50)[4:]]
+    project.run()
+    assert (4, 5) == (downloads, shop.count(GET))
     assert_same_rows(expected_rows(shop.bundles, columns), project.rows())
 
 

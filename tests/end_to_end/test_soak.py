@@ -9,6 +9,8 @@ from soak.__main__ import MODES, soak, summary
 from soak.events import NUMBER, Content, Verdict, compare, expected_row, make_content
 from soak.world import Tally
 
+pytestmark = pytest.mark.pipelines
+
 SEED = 11
 STOP = threading.Event()  # never set: nobody interrupts a test
 

@@ -17,10 +17,15 @@ def emulator() -> Iterator[Emulator]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with every source of events, unless it is marked as one about `only_source`."""
+    """Run each test with every source of events, unless it is marked as one about `only_source`.
+
+    The second time is one of the tests that take minutes: all of them together do.
+    """
     if "source" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("only_source")
-        metafunc.parametrize("source", only.args if only else SOURCES)
+        first, *others = only.args if only else SOURCES
+        more = [pytest.param(one, marks=pytest.mark.long) for one in others]
+        metafunc.parametrize("source", [first, *more])
 
 
 @pytest.fixture

@@ -304,17 +304,20 @@ def check(messages: list[Json]) -> None:
     """What holds for every sync: kinds of messages, SCHEMA first, records have only members of the schema."""
     schemas: dict[str, Json] = {}
     for message in messages:
-        assert message["type"] in {"SCHEMA", "RECORD", "STATE"}
+        assert message["type"] in {"SCHEMA", "RECORD", "BATCH", "STATE"}
         if message["type"] == "SCHEMA":
             schemas[message["stream"]] = message["schema"]["properties"]
         elif message["type"] == "RECORD":
             assert set(message["record"]) <= set(schemas[message["stream"]])
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", message["time_extracted"])
+        elif message["type"] == "BATCH":
+            assert message["stream"] in schemas
         else:
             assert {"type", "value"} == set(message)
             value = message["value"]["bookmarks"].get("events")
             if value is not None:
                 assert {"since", "until", "done", "partial", "gaps", "exports"} == set(value) - {
+                    "beyond",
                     "contents",
                     "exports_of",
                 }

@@ -1,10 +1,12 @@
 """A model: whatever arrives, breaks, is killed and started again, in the end each event is there, once."""
 
+import json
 import random
 import shutil
 import signal
 import tempfile
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,21 @@ class World(RuleBasedStateMachine):
         """A run with an end date."""
         self.emulator.faults = []
         self.sync(None, end_date=rfc(FIRST + 60 * minutes))
+
+    @precondition(lambda self: not (self.target.state or no_state())["bookmarks"]["events"]["partial"])
+    @rule(ahead=st.integers(0, 400), minutes=st.integers(1, 400))
+    def run_beyond(self, ahead: int, minutes: int) -> None:
+        """Another worker reads a window further on, into the same table; then the states become one."""
+        self.emulator.faults = []
+        state = self.target.state or {"events": rfc(FIRST)}
+        until = state["bookmarks"]["events"]["until"] if "bookmarks" in state else rfc(FIRST)
+        begin = datetime.fromisoformat(until.replace("Z", "+00:00")).timestamp() + 60 * ahead
+        self.target.state = None
+        self.sync(None, start_date=rfc(begin), end_date=rfc(begin + 60 * minutes))
+        files = [self.tap.file("state.json", one) for one in (state, self.target.state)]
+        merged = self.tap.bare(["--merge-state", *files])
+        assert 0 == merged.returncode, merged.stderr
+        self.target.state = json.loads(merged.stdout)
 
     def sync(self, lines: int | None, **changes: Any) -> Run:
         """Run the tap, and let the target read so many lines at most."""

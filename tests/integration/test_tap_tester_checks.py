@@ -9,6 +9,8 @@ from fullstory_emulator import Emulator
 from tests.integration.account import STREAMS, Account, of_column, of_stream
 from tests.integration.tap import DAY, FIRST, LIST, bundle, rfc
 
+pytestmark = pytest.mark.long
+
 PAGES = 45  # bundles; Fullstory lists 20 at a time
 
 both_streams = pytest.mark.parametrize("stream", STREAMS)

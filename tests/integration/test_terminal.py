@@ -16,8 +16,8 @@ pytestmark = pytest.mark.only_source("data_export")
 CLEAR = "\r\x1b[K"
 
 
-def on_a_terminal(run_tap: Tap, env: dict[str, str]) -> tuple[int, str]:
-    """A run whose stderr is a terminal: its exit status, and all that the terminal got."""
+def on_a_terminal(run_tap: Tap, env: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """A run whose stderr, and with arguments also stdout, is a terminal: its exit status, and what the terminal got."""
     ours, theirs = pty.openpty()
     seen: list[bytes] = []
 
@@ -31,11 +31,11 @@ def on_a_terminal(run_tap: Tap, env: dict[str, str]) -> tuple[int, str]:
 
     reader = threading.Thread(target=look)
     reader.start()
-    command = run_tap.command(settings={"retry_timeout": 20})
+    command = run_tap.command(*arguments, settings={"retry_timeout": 20})
     environment = {name: value for name, value in run_tap.environment(env).items() if name != "CI" or "CI" in env}
     process = subprocess.run(
         command,
-        stdout=subprocess.PIPE,
+        stdout=theirs if arguments else subprocess.PIPE,
         stderr=theirs,
         env=environment,
         cwd=run_tap.folder,
@@ -45,7 +45,7 @@ def on_a_terminal(run_tap: Tap, env: dict[str, str]) -> tuple[int, str]:
     os.close(theirs)
     reader.join(TIMEOUT)
     os.close(ours)
-    finished(process.returncode, process.stdout, b"")
+    finished(process.returncode, process.stdout or b"", b"")
     return process.returncode, b"".join(seen).decode()
 
 
@@ -69,6 +69,18 @@ def test_a_line_says_how_far_a_run_is(run_tap: Tap, emulator: Emulator) -> None:
     rows = screen(text)
     assert all(row.startswith(("INFO ", "WARNING ")) for row in rows), rows
     assert "12 records, 4 bundles finished" in rows[-1]
+
+
+def test_a_line_says_how_far_files_are_written(run_tap: Tap, emulator: Emulator) -> None:
+    """Where no messages go to stdout, people look at it in the same terminal, and would see nothing for hours."""
+    emulator.bundles = [bundle(day) for day in range(4)]
+    emulator.faults = [Fault(GET, status=429, headers={"Retry-After": "1"}, skip=2)]
+
+    status, text = on_a_terminal(run_tap, {"TERM": "xterm"}, "--to", "files")
+
+    assert 0 == status
+    assert "of 4 bundles" in text
+    assert screen(text)[-1].startswith('{"manifests"')
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_503_with_retry_after_is_obeyed_and_counted(run_tap: Tap, emulator: Emul
     assert before + 1 == emulator.count(GET)
 
 
+@pytest.mark.long
 def test_the_limit_of_downloads_costs_no_more_than_it_must(run_tap: Tap, emulator: Emulator) -> None:
     """A backfill would take longer than Fullstory's own limit dictates, or annoy it with useless requests."""
     emulator.rate_limit = (2, 2.0)

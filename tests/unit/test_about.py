@@ -62,12 +62,24 @@ def test_the_schema_accepts_what_the_tap_accepts() -> None:
         name: one["default"] for name, one in settings_schema()["properties"].items() if one.get("default") is not None
     }
     validator.validate({"api_key": "a", **defaults})
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    for batch_config in (
+        {"storage": {"root": "a"}},
+        {"encoding": encoding, "storage": {"root": "a", "prefix": "b"}, "batch_size": 5},
+    ):
+        validator.validate({"api_key": "a", "batch_config": batch_config})
+        parse_config({"api_key": "a", "batch_config": batch_config}, {})
     assert parse_config({"api_key": "a"}, {}) == parse_config({"api_key": "a", **defaults}, {})
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{}, {"api_key": None}, {"api_key": 5}, {"api_key": "a", "prefetch": "1"}, {"api_key": "a", "gap_check_hours": -1}],
+    [
+        *({}, {"api_key": None}, {"api_key": 5}),
+        *({"api_key": "a", **one} for one in ({"prefetch": "1"}, {"gap_check_hours": -1}, {"batch_config": {}})),
+        {"api_key": "a", "batch_config": {"storage": {"root": "a"}, "encoding": {"format": "parquet"}}},
+        {"api_key": "a", "batch_config": {"storage": {"root": "a", "params": {}}}},
+    ],
 )
 def test_the_schema_refuses_what_the_tap_refuses(wrong: dict[str, Any]) -> None:
     """A form would accept what the run then refuses."""

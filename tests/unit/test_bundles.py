@@ -20,8 +20,10 @@ from tap_fullstory.bundles import (
     BEGINNING,
     BundleError,
     Chunk,
+    Cuts,
     Position,
     check,
+    check_on_the_way,
     matches,
     read_chunks,
     sealed,
@@ -43,8 +45,12 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def chunks_of(data: bytes, most: int = 10_000, resume: Position = BEGINNING) -> list[Chunk]:
-    file = BytesIO(data)
-    return list(read_chunks(file, check(file, most), resume))
+    file, cuts = BytesIO(data), Cuts()
+    checked = check(file, most)
+    on_the_way = [(chunk.data, chunk.events) for chunk in check_on_the_way(file, most, cuts)]
+    assert checked == cuts
+    assert [(chunk.data, chunk.events) for chunk in read_chunks(file, checked)] == on_the_way
+    return list(read_chunks(file, checked, resume))
 
 
 def events_in(chunks: list[Chunk]) -> list[Any]:
@@ -205,8 +211,11 @@ def test_damage_is_refused(blocks: Any, damage: str, block: int) -> None:
 
     with pytest.raises(BundleError) as caught:
         check(BytesIO(DAMAGED[damage]), 10)
+    with pytest.raises(BundleError) as on_the_way:
+        list(check_on_the_way(BytesIO(DAMAGED[damage]), 10, Cuts()))
 
     assert 0 < len(str(caught.value)) < 200
+    assert str(caught.value) == str(on_the_way.value)
 
 
 @pytest.mark.parametrize("path", sorted(RESOURCES.glob("damaged-*")), ids=lambda path: path.name)

@@ -12,6 +12,7 @@ import pytest
 
 from tap_fullstory.config import (
     SETTINGS,
+    BatchConfig,
     Config,
     is_loopback,
     parse_columns,
@@ -165,6 +166,14 @@ def test_right_values_are_taken(name: str, value: Any, parsed: Any) -> None:
         ("retry_timeout", [-1, "5", float("nan"), float("inf")]),
         ("spool_dir", ["", 5, "a\0b"]),
         ("prefetch", [-1, 1.0, "1", False]),
+        ("batch_config", [5, "file:///data", [], {}, {"storage": None}, {"storage": "file:///data"}]),
+        (
+            "batch_config",
+            [{"storage": one} for one in ({}, {"root": ""}, {"root": 5}, {"root": None}, {"root": "a\0"})],
+        ),
+        ("batch_config", [{"storage": {"root": "a", "prefix": one}} for one in (5, "/a", "../a", "a/../../b", "a\0")]),
+        ("batch_config", [{"storage": {"root": "a"}, "batch_size": one} for one in (0, -1, 1.5, "10", True)]),
+        ("batch_config", [{"storage": {"root": "a"}, "encoding": one} for one in ("jsonl", [], 5)]),
     ],
 )
 def test_wrong_values_are_refused_with_their_name(name: str, values: list[Any]) -> None:
@@ -178,6 +187,38 @@ def test_wrong_values_are_refused_with_their_name(name: str, values: list[Any]) 
         if name not in ("api_key", "hash_key", "http_headers"):
             assert json.dumps(value, ensure_ascii=False)[:20].replace("user:pass@", "***@")[:12] in text
             assert "pass" not in text
+
+
+@pytest.mark.parametrize(
+    "value, named",
+    [
+        ({"format": "jsonl", "root": "a"}, ["no", '"format", "root"', "encoding, storage, batch_size"]),
+        ({"storage": {"root": "a", "params": {}}}, ["no", '"storage.params"', "root, prefix"]),
+        ({"storage": {"root": "a"}, "encoding": {"level": 9}}, ["no", '"encoding.level"', "format, compression"]),
+        ({"storage": {"root": "a"}, "encoding": {"format": "parquet"}}, ['"jsonl"', '"encoding.format"', "only"]),
+        ({"storage": {"root": "a"}, "encoding": {"compression": "none"}}, ['"gzip"', '"encoding.compression"', "only"]),
+        ({"encoding": {"format": "jsonl"}}, ['"storage.root"', "file:///", "s3://"]),
+    ],
+)
+def test_a_wrong_member_of_batch_config_is_named(value: Any, named: list[str]) -> None:
+    """Files of another kind, or in another place, would be expected in vain."""
+    with pytest.raises(ConfigError, match='"batch_config"') as caught:
+        parse_setting("batch_config", value)
+    assert all(one in str(caught.value).partition("expected")[2] for one in named)
+
+
+def test_batch_config_is_that_of_other_taps() -> None:
+    """A config that works with a tap on the Meltano SDK would have to be written anew."""
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    storage = {"root": "s3://bucket/batches", "prefix": "shop/"}
+
+    full = parse_setting("batch_config", {"encoding": encoding, "storage": storage, "batch_size": 5})
+    least = parse_setting("batch_config", {"storage": {"root": "batches"}})
+    nulls = {"encoding": None, "storage": {"root": "batches", "prefix": None}, "batch_size": None}
+
+    assert BatchConfig("s3://bucket/batches", "shop/", 5) == full
+    assert BatchConfig("batches", "", 10_000) == least == parse_setting("batch_config", nulls)
+    assert parse_config(KEY, {}).batch_config is None
 
 
 @pytest.mark.parametrize(
@@ -310,6 +351,12 @@ def test_all_secrets_are_known_to_the_log() -> None:
         {"api_key": "made-up", "hash_key": "pepper", "http_headers": {"a": "hidden", "b": "1", "c": 5}}
     )
     assert [] == secrets({"api_key": 5, "http_headers": "text"})
+
+
+def test_what_a_plan_says_of_a_window_is_no_unknown_setting() -> None:
+    """Each run over a window would warn of what the tap itself has printed."""
+    assert [] == unknown_settings({**KEY, "plan": {"window": 1, "of": 2}})
+    assert parse_config(KEY, {}) == parse_config({**KEY, "plan": {"window": 1}}, {})
 
 
 def test_unknown_settings_are_named_with_the_nearest_known() -> None:

@@ -68,7 +68,16 @@ def documents() -> dict[str, str]:
     return made
 
 
-@pytest.mark.parametrize("name", ["README.md", "meltano.yml", "hub/tap-fullstory.yml"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "meltano.yml",
+        "hub/tap-fullstory.yml",
+        "examples/sql/create_postgres.sql",
+        "examples/sql/create_snowflake.sql",
+    ],
+)
 def test_generated_parts_are_current(name: str, documents: dict[str, str]) -> None:
     """Settings, columns and `--help` stand in the documents as the code has them. If not: scripts/update-docs."""
     assert documents[name] == (ROOT / name).read_text("utf-8")
@@ -93,7 +102,7 @@ def test_every_target_is_shown_by_tests_that_ran() -> None:
     part = README.partition("<!-- begin targets: ")[2].partition("<!-- end targets -->")[0]
     packages = re.findall(r"^\| (\S+) \d\S*[ ,|]", part, re.MULTILINE)
 
-    assert [target.package for target in targets.TARGETS] == packages
+    assert [way.package for way in targets.WAYS] == packages
     assert "| BigQuery, Redshift: not tried |" in part
     assert "not shown" not in part
     assert "?" not in part
@@ -104,7 +113,7 @@ def test_what_was_not_shown_is_not_in_the_table_of_targets() -> None:
     facts = evidence.rows(targets.TABLE)
     for part in (targets.VALUES, targets.NEW, targets.KILLED):
         left = [(test, fact) for test, fact in facts if fact[1:] != [targets.WITH, part]]
-        assert len(targets.TARGETS) == targets.table(left).count("| not shown |")
+        assert len(targets.WAYS) == targets.table(left).count("| not shown |")
     assert "not shown" not in targets.table(facts)
 
 

@@ -108,6 +108,16 @@ def test_schema_and_state_are_as_singer_has_them() -> None:
     assert {"type": "STATE", "value": value} == second
 
 
+def test_batch_is_as_the_meltano_sdk_has_it() -> None:
+    """A target would refuse the message, or read the files in another way."""
+    urls = ["file:///data/é 1.jsonl.gz", "s3://bucket/1"]
+
+    messages = written(lambda writer: writer.batch(STREAM.name, urls))
+
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    assert [{"type": "BATCH", "stream": 'ev"ents', "encoding": encoding, "manifest": urls}] == messages
+
+
 def test_a_run_larger_than_any_pipe_arrives_whole() -> None:
     """A part of a line would be lost where the pipe is full."""
     lines = [b'{"a":"%b%d"}' % (b"x" * 10_000, number) for number in range(300)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tap_fullstory import pieces as module
+from tap_fullstory import spans
 from tap_fullstory.bundles import Bundle
 from tap_fullstory.moments import SECOND, comparable
 from tap_fullstory.pieces import Piece
@@ -123,21 +126,21 @@ def test_what_no_bundle_covers_is_noticed() -> None:
 
     found = pieces(at, bundle(10, 20, 1), bundle(30, 40, 2), bundle(40, 50, 3), bundle(51, 60, 4))
 
-    assert [None, span(20, 30), None, span(50, 51)] == [piece.missing for piece in found]
+    assert [(), (span(20, 30),), (), (span(50, 51),)] == [piece.missing for piece in found]
 
 
 def test_before_the_first_bundle_nothing_is_missing() -> None:
     """The time before an account was made would be called a gap, and be looked for by each run."""
-    assert [None, None] == [piece.missing for piece in pieces(mark(10, 10), bundle(30, 40, 1), bundle(40, 50, 2))]
-    assert [span(10, 30)] == [piece.missing for piece in pieces(mark(10, 5), bundle(30, 40))]
+    assert [(), ()] == [piece.missing for piece in pieces(mark(10, 10), bundle(30, 40, 1), bundle(40, 50, 2))]
+    assert [(span(10, 30),)] == [piece.missing for piece in pieces(mark(10, 5), bundle(30, 40))]
 
 
 def test_what_is_missing_before_the_end_is_noticed() -> None:
     """A backfill that ends in a gap would call it written."""
     found = pieces(mark(0), bundle(0, 10, 1), bundle(20, 30, 2), end=15)
-    assert [None, span(10, 15)] == [piece.missing for piece in found]
+    assert [(), (span(10, 15),)] == [piece.missing for piece in found]
     found = pieces(mark(0), bundle(0, 10, 1), bundle(20, 30, 2), end=25)
-    assert [None, span(10, 20)] == [piece.missing for piece in found]
+    assert [(), (span(10, 20),)] == [piece.missing for piece in found]
 
 
 def test_a_late_bundle_is_emitted_as_far_as_it_lies_in_a_gap() -> None:
@@ -207,7 +210,7 @@ def test_a_longer_bundle_that_is_listed_later_fills_what_seemed_missing() -> Non
     found = pieces(mark(10), bundle(20, 30, 1), bundle(10, 40, 2))
 
     assert [ALL, Window("", text(20)), Window(text(30))] == [piece.window for piece in found]
-    assert [span(10, 20), None, None] == [piece.missing for piece in found]
+    assert [(span(10, 20),), (), ()] == [piece.missing for piece in found]
     assert [(), (span(10, 20),), ()] == [piece.gaps for piece in found]
 
 
@@ -236,3 +239,121 @@ def test_what_is_in_the_warehouse_of_a_bundle_written_in_two_runs() -> None:
     assert [ALL] == [piece.counted for piece in pieces(mark(15, 5), bundle(10, 20))]
     assert [Window(text(15))] == [piece.counted for piece in pieces(mark(15, 5, (7,)), bundle(10, 20))]
     assert [Window(text(15))] == [piece.counted for piece in pieces(mark(15, 15), bundle(10, 20))]
+
+
+# What other runs have written -----------------------------------------------------------------------------------------
+
+
+def test_what_is_written_beyond_is_not_emitted_again() -> None:
+    """Events that another worker has read would be there twice."""
+    at = replace(mark(10), beyond=(span(20, 30), span(45, 55)))
+
+    found = pieces(at, *(bundle(start, start + 10, start) for start in range(10, 60, 10)))
+
+    assert [ALL, None, ALL, Window("", text(45)), Window(text(55))] == [piece.window for piece in found]
+    assert [1] * 5 == [len(piece.finished) for piece in found]  # `until` moves over all of them
+    assert [ALL] * 5 == [piece.counted for piece in found]
+    assert [()] * 5 == [piece.missing for piece in found]
+
+
+def test_a_longer_bundle_is_emitted_as_far_as_nobody_has_written_it() -> None:
+    """With bundles of another length, events would be written twice, or never."""
+    at = replace(mark(10), beyond=(span(20, 30), span(40, 50)))
+
+    assert [Window("", text(20), (Window(text(30), text(40)),))] == windows(at, bundle(10, 50))
+    assert [Window("", text(20))] == windows(at, bundle(10, 50), end=25)
+    assert [None] == windows(replace(at, until=20 * SECOND), bundle(20, 50), end=25)
+
+
+def test_bundles_with_one_stop_that_are_written_beyond_are_finished_together() -> None:
+    """After an interruption between them, the second one would be written again."""
+    one, two, three = bundle(10, 20, 1), bundle(10, 20, 2), bundle(20, 30, 3)
+
+    found = pieces(replace(mark(10), beyond=(span(10, 20),)), one, two, three)
+
+    assert [None, None, ALL] == [piece.window for piece in found]
+    assert [(), (one, two), (three,)] == [piece.finished for piece in found]
+
+
+def test_nothing_is_missing_where_others_have_written() -> None:
+    """A gap that is known to be none would be looked for."""
+    at = replace(mark(10), beyond=(span(15, 20), span(22, 30)))
+
+    found = pieces(at, bundle(40, 50))
+
+    assert [(span(10, 15), span(20, 22), span(30, 40))] == [piece.missing for piece in found]
+
+
+def test_a_part_of_a_history_may_begin_with_a_gap() -> None:
+    """A bundle that is late where a worker's part begins would never be read."""
+    asked: list[bool] = []
+
+    def before() -> bool:
+        asked.append(True)
+        return True
+
+    found = list(module.pieces([bundle(20, 30)], mark(10, 10), 40 * SECOND, None, before))
+    assert [(span(10, 20),)] == [piece.missing for piece in found]
+    empty = list(module.pieces([bundle(50, 60, 1), bundle(60, 70, 2)], mark(10, 10), 40 * SECOND, None, before))
+    assert [(span(10, 40),), ()] == [piece.missing for piece in empty]
+    assert 2 == len(asked)  # once each
+    # a history that begins later than start_date, and one without an end: nobody is asked
+    assert [()] == [piece.missing for piece in pieces(mark(10, 10), bundle(20, 30), end=40)]
+    assert [()] == [one.missing for one in module.pieces([bundle(20, 30)], mark(10, 10), None, None, before)]
+    assert 2 == len(asked)
+
+
+points = st.integers(0, 60)
+some_spans = st.lists(st.tuples(points, points), max_size=4)
+
+
+@given(
+    lengths=st.lists(
+        st.tuples(st.integers(1, 12), st.sampled_from(["there", "twin", "missing"])), min_size=1, max_size=9
+    ),
+    until=points,
+    end=st.none() | points,
+    written=some_spans,
+    ids=st.booleans(),
+)
+def test_each_event_that_nobody_has_written_is_emitted_once(
+    lengths: list[tuple[int, str]], until: int, end: int | None, written: list[tuple[int, int]], ids: bool
+) -> None:
+    """Events would be lost, or be there twice, whatever the windows and the lengths of bundles."""
+    listed: list[Bundle] = []
+    start = 0
+    for length, kind in lengths:
+        for number in range({"there": 1, "twin": 2, "missing": 0}[kind]):
+            listed.append(bundle(start, start + length, 10 * start + number))
+        start += length
+    beyond: tuple[Span, ...] = ()
+    for first, last in written:
+        beyond = spans.add(beyond, span(first, last))
+    beyond = spans.between(beyond, until * SECOND, None)
+    done = tuple(one.id for one in listed if one.stop == until) if ids else ()
+    at = replace(mark(until, 0, done), beyond=beyond)
+
+    found = pieces(at, *(one for one in listed if not at.is_done(one)), end=end)
+
+    def wanted(moment: float) -> bool:
+        inside = moment >= until and (end is None or moment < end)
+        return inside and not spans.between(beyond, *span(moment, moment + 0.1))
+
+    for one in listed:
+        for moment in (number + 0.5 for number in range(one.start, one.stop)):
+            windows = [piece.window for piece in found if piece.bundle == one]
+            emitted = sum(window is not None and window.holds(text(moment) + "Z") for window in windows)
+            assert wanted(moment) == emitted, (one, moment)
+    if until:  # else it is before the first of all
+        last = max((one.stop for one in listed), default=0)
+        covered = [span(one.start, one.stop) for one in listed]
+        holes = [number for number in range(until, last) if wanted(number + 0.5)]
+        expected = [number for number in holes if not spans.between(covered, *span(number, number + 1))]
+        missing = [range(first // SECOND, stop // SECOND) for piece in found for first, stop in piece.missing]
+        assert expected == sorted(number for one in missing for number in one)
+    # what they leave is what a run leaves
+    for piece in found:
+        for one in piece.finished:
+            at = at.after(one)
+    assert all(a >= at.until for a, _ in at.beyond)
+    assert not [piece for piece in pieces(at, *listed, end=end) if piece.window and not piece.cut and not piece.gaps]

@@ -44,3 +44,11 @@ def test_the_summary_names_the_bundles_that_the_settings_say_to_skip() -> None:
     report = Report(skip_bundles=frozenset({170000640048, 5}), skipped=1)
 
     assert "pass over 5, 170000640048: 1 passed over" in report.summary()
+
+
+def test_the_summary_says_what_is_left_when_the_time_is_over() -> None:
+    """A run that has ended early would look like one that has read everything."""
+    report = Report(known=20, bundles=7, skipped=1, until=1_704_067_200 * 10**9, ended_early=True)
+
+    assert "12 bundles known so far left from 2024-01-01T00:00:00Z on" in report.summary()
+    assert "run again with the last state to go on" in report.summary()

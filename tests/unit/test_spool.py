@@ -139,6 +139,8 @@ def test_cleaning_removes_what_nobody_uses(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     before = names(tmp_path)
 
+    spool.clean(keep=[2])
+    assert before == names(tmp_path)
     spool.clean()
 
     assert 1 == len(before) - len(names(tmp_path))

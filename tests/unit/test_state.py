@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_fullstory import spans
 from tap_fullstory.bundles import BEGINNING, Bundle, Position
 from tap_fullstory.errors import StateError
 from tap_fullstory.moments import SECOND, parse_moment, to_text
 from tap_fullstory.state import (
+    MOST_BEYOND,
     MOST_CONTENTS,
     MOST_GAPS,
     Content,
@@ -107,8 +110,14 @@ def in_pairs(moments: list[int]) -> tuple[tuple[int, int], ...]:
 
 
 bookmarks = st.builds(
-    lambda one, other, done, partial, gaps, contents: EventsBookmark(
-        min(one, other), max(one, other), done, partial, gaps, contents=contents
+    lambda one, other, done, partial, gaps, contents, beyond: EventsBookmark(
+        min(one, other),
+        max(one, other),
+        done,
+        partial,
+        gaps,
+        contents=contents,
+        beyond=spans.between(beyond, max(one, other), None),
     ),
     moments,
     moments,
@@ -116,6 +125,7 @@ bookmarks = st.builds(
     st.none() | st.tuples(numbers, st.builds(Position, numbers, numbers, st.integers(0, 2**32 - 1))),
     st.lists(moments, max_size=6, unique=True).map(in_pairs),
     st.none() | st.dictionaries(numbers, st.builds(Content, numbers, numbers, numbers), max_size=3),
+    st.lists(moments, max_size=6, unique=True).map(in_pairs),
 )
 
 
@@ -124,8 +134,43 @@ def test_a_bookmark_comes_back_as_it_went(bookmark: EventsBookmark) -> None:
     """The next run would begin somewhere else."""
     written = json.loads(json.dumps(bookmark.to_json()))
 
-    assert MEMBERS == [name for name in written if name != "contents"]
+    assert MEMBERS == [name for name in written if name not in {"contents", "beyond"}]
+    assert bool(bookmark.beyond) == ("beyond" in written)
     assert bookmark == parse_events_bookmark(written)
+
+
+def test_merging_states_deeply_brings_nothing_back_that_is_over() -> None:
+    """What an orchestrator keeps of an earlier state would make the tap pass over what nobody has read."""
+    earlier = at(10, beyond=(((T0 + 20) * SECOND, (T0 + 30) * SECOND),))
+    later = earlier.after(bundle(10, 20, 1)).after(bundle(20, 30, 2))
+
+    assert "beyond" in earlier.to_json() and "beyond" not in later.to_json()
+    assert later == parse_events_bookmark({**earlier.to_json(), **later.to_json()})
+
+
+def beyond(*pairs: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(((T0 + start) * SECOND, (T0 + stop) * SECOND) for start, stop in pairs)
+
+
+def test_what_is_written_beyond_is_forgotten_once_until_has_passed_it() -> None:
+    """The state would grow, or a bundle be passed over that came later."""
+    begun = at(10, beyond=beyond((20, 30), (40, 50)))
+
+    assert beyond((40, 50)) == begun.after(bundle(10, 30)).beyond
+    assert beyond((25, 30), (40, 50)) == begun.after(bundle(10, 25)).beyond
+    assert beyond((45, 50)) == begun.at((T0 + 45) * SECOND).beyond
+    assert begun.beyond == begun.inside(bundle(10, 60), Position(1, 2, 3)).beyond
+    assert beyond((20, 25)) == begun.unread_from((T0 + 25) * SECOND).beyond
+
+
+def test_which_bundles_are_written_beyond() -> None:
+    """Bundles would be read twice, or never."""
+    begun = at(10, beyond=beyond((10, 12), (20, 30)), gaps=beyond((2, 4)))
+
+    inside = [(20, 30), (22, 25), (5, 12), (10, 12), (25, 25)]
+    outside = [(19, 30), (20, 31), (30, 40), (0, 12), (0, 10), (5, 8), (15, 15)]
+    assert [True] * len(inside) == [begun.is_beyond(bundle(*one)) for one in inside]
+    assert [False] * len(outside) == [begun.is_beyond(bundle(*one)) for one in outside]
 
 
 @given(bookmarks)
@@ -167,6 +212,8 @@ def test_the_state_stays_small() -> None:
         bookmark = bookmark.missing(((T0 + 100 * number) * SECOND + 1, (T0 + 100 * number + 50) * SECOND + 1))
         bookmark = bookmark.without(bookmark.gaps[:-MOST_GAPS])
         bookmark = bookmark.after(one).holds(one, Content(one.stop, 10_000_000, 2**63 - 1 - number))
+    far = 200 * number
+    bookmark = replace(bookmark, beyond=beyond(*((far + 2 * one, far + 2 * one + 1) for one in range(MOST_BEYOND))))
 
     assert (MOST_GAPS, MOST_CONTENTS) == (len(bookmark.gaps), len(bookmark.contents or ()))
     assert max(bookmark.contents or ()) - min(bookmark.contents or ()) < MOST_CONTENTS
@@ -223,6 +270,8 @@ def test_missing_and_unknown_members_do_no_harm() -> None:
         {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-01T00:00:00Z"]]},
         {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-01T00:00:00Z", 5]]},
         {"until": "2024-01-01T00:00:00Z", "gaps": [["2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z"]]},
+        {"until": "2024-01-01T00:00:00Z", "beyond": [["2024-01-02T00:00:00Z", "2024-01-02T00:00:00Z"]]},
+        {"until": "2024-01-01T00:00:00Z", "beyond": {}},
         {"until": "2024-01-01T00:00:00Z", "contents": [[1, 2, 3]]},
         {"until": "2024-01-01T00:00:00Z", "contents": [[1, 2, 3, "4"]]},
         {"until": "2024-01-01T00:00:00Z", "contents": {"1": 2}},

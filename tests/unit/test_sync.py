@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tap_fullstory.records import Records
 from tap_fullstory.report import Report
 from tap_fullstory.signals import Stop
 from tap_fullstory.state import Checkpoint
-from tap_fullstory.streams import Run, Selection, Stream
+from tap_fullstory.streams import Items, Run, Selection, Stream
 
 
 class Clock:
@@ -42,10 +43,12 @@ def records(count: int) -> Records:
     return Records(count, b'{"a":1}\n' * count, count, "2024-01-01T00:00:00.000Z")
 
 
-def messages_of(tmp_path: Path, items: list[Any], most: int = 10) -> list[dict[str, Any]]:
-    """What a sync writes for a stream that yields *items*; a callable among them is called."""
+def messages_of(
+    tmp_path: Path, items: list[Any], most: int = 10, *, streams: int = 1, deadline: float = math.inf
+) -> list[dict[str, Any]]:
+    """What a sync writes for *streams* that yield *items*; a callable among them is called."""
 
-    def extract(run: Run, bookmark: Any, selection: Selection) -> Iterator[Records | Checkpoint]:
+    def extract(run: Run, bookmark: Any, selection: Selection) -> Items:
         for item in items:
             if callable(item):
                 item()
@@ -57,11 +60,11 @@ def messages_of(tmp_path: Path, items: list[Any], most: int = 10) -> list[dict[s
     config: Any = SimpleNamespace(checkpoint_records=most)
     source: Any = None
     stop = Stop()
-    run = Run(config, source, Report(), Metrics(), stop, now=0, selections={}, clock=lambda: 0)
+    run = Run(config, source, Report(), Metrics(), stop, now=0, selections={}, clock=lambda: 0, deadline=deadline)
     path = tmp_path / "messages"
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     try:
-        sync.sync([(stream, Selection(("a",)))], {"other": 1}, run, MessageWriter(descriptor, stop))
+        sync.sync([(stream, Selection(("a",)))] * streams, {"other": 1}, run, MessageWriter(descriptor, stop))
     finally:
         os.close(descriptor)
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -103,6 +106,46 @@ def test_a_run_without_a_checkpoint_writes_the_state_it_was_given(tmp_path: Path
     messages = messages_of(tmp_path, [])
 
     assert {"other": 1} == messages[-1]["value"]["bookmarks"]
+
+
+def test_a_run_ends_at_the_next_safe_place_once_its_time_is_over(tmp_path: Path, clock: Clock) -> None:
+    """A run that may last an hour would last until all is read, or lose what it has not confirmed."""
+
+    def too_long() -> None:
+        clock.now += 100.0
+
+    items = [records(1), Checkpoint(1, due=False), records(1), too_long, records(1), Checkpoint(2, due=False)]
+
+    messages = messages_of(tmp_path, [*items, records(1), Checkpoint(3)], streams=2, deadline=clock.now + 100)
+
+    assert ["S", "S", "R", "R", "R", 2] == kinds(messages)
+
+
+def test_a_run_whose_last_place_is_reached_has_not_ended_early(tmp_path: Path) -> None:
+    """A run that has read everything would say that something is left."""
+    done: list[str] = []
+
+    messages_of(tmp_path, [Checkpoint(1, last=True), lambda: done.append("done")], deadline=-1)
+
+    assert ["done"] == done
+
+
+def test_what_a_run_has_begun_is_closed_when_its_time_is_over(tmp_path: Path) -> None:
+    """The file of the bundle that is being written would not be there for the next run."""
+    closed: list[type[BaseException]] = []
+
+    class Items(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            try:
+                yield Checkpoint(1, due=False)
+            except GeneratorExit as error:
+                closed.append(type(error))
+                raise
+
+    messages = messages_of(tmp_path, Items(), deadline=-1)
+
+    assert ["S", 1] == kinds(messages)
+    assert [GeneratorExit] == closed
 
 
 def test_metrics_come_every_minute(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
