@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import report
+from bench import bulk, growth, picture, report
+from bench.backfill import backfill
 from bench.measure import BenchError
 from bench.pipelines import pipelines
 from bench.results import Results, about
@@ -32,7 +33,8 @@ PLAN = (
     ("narrow", 30_000),
     ("usual", 1_000_000),  # two thirds of the time, so it comes last
 )
-PARTS = ("speed", "startup", "pipelines")
+PARTS = ("speed", "startup", "pipelines", "bulk", "growth")
+ASKED_FOR = ("backfill",)  # not in the whole: minutes of waiting
 
 
 def main() -> int:
@@ -44,8 +46,8 @@ def main() -> int:
         if arguments.render:
             write(Results.load(FIGURES))
             return 0
-        partial = any((arguments.profile, arguments.events, arguments.rounds, arguments.only))
-        command = " ".join(["make bench", *([f"BENCH_ARGS='{' '.join(sys.argv[1:])}'"] if partial else [])])
+        partial = any((arguments.profile, arguments.events, arguments.only))  # tables tell how many rounds there were
+        command = " ".join(["make bench", *([f"BENCH_ARGS='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])])
         results = measure(arguments, command, whole=not partial)
     except BenchError as error:
         print(f"\nThe benchmark failed: {error}", file=sys.stderr)
@@ -76,6 +78,21 @@ def measure(arguments: argparse.Namespace, command: str, *, whole: bool) -> Resu
         tell("pipelines ...")
         results.pipelines = pipelines(min(arguments.events or [PIPED_EVENTS]), rounds)
         print(f"\n{report.pipelines(results.pipelines)}", flush=True)
+    if "bulk" in parts:
+        for profile, events in chosen(arguments.profile, arguments.events, bulk.PLAN):
+            tell(f"into Parquet: {profile}, {events:,} events, {rounds} rounds ...")
+            results.parquet.append(bulk.to_parquet(Comparison(profile, events, rounds)))
+            print(f"\n{report.parquet(results.parquet[-1])}", flush=True)
+        for profile, events in chosen(arguments.profile, arguments.events, bulk.LOADED):
+            tell(f"into PostgreSQL: {profile}, {events:,} events, {rounds} rounds ...")
+            results.postgres.append(bulk.to_postgres(Comparison(profile, events, rounds)))
+            print(f"\n{report.postgres(results.postgres[-1])}", flush=True)
+    if "growth" in parts:
+        results.growth = growth.grow(arguments.events or growth.SIZES, rounds, tell)
+        print(f"\n{report.growth(results.growth)}", flush=True)
+    if "backfill" in parts:
+        tell("backfill ...")
+        print(f"\n{backfill()}", flush=True)
     if "speed" in parts:
         plan = chosen(arguments.profile, arguments.events)
         for profile in dict.fromkeys(profile for profile, _ in plan):
@@ -92,17 +109,17 @@ def measure(arguments: argparse.Namespace, command: str, *, whole: bool) -> Resu
 
 def write(results: Results) -> None:
     """Write the results for people."""
-    from bench import picture  # matplotlib is needed for nothing else
-
     RESULTS.write_text(report.whole(results), "utf-8")
     picture.draw(results.speed, PICTURE)
 
 
-def chosen(profiles: Sequence[str] | None, sizes: Sequence[int] | None) -> list[tuple[str, int]]:
+def chosen(
+    profiles: Sequence[str] | None, sizes: Sequence[int] | None, plan: Sequence[tuple[str, int]] = PLAN
+) -> list[tuple[str, int]]:
     """Return what is compared: the plan, or the part of it that is asked for, in other sizes if some are named."""
     if sizes:
-        return [(profile, events) for profile in profiles or [PLAN[0][0]] for events in sizes]
-    return [(profile, events) for profile, events in PLAN if not profiles or profile in profiles]
+        return [(profile, events) for profile in profiles or [plan[0][0]] for events in sizes]
+    return [(profile, events) for profile, events in plan if not profiles or profile in profiles]
 
 
 def tell(text: str) -> None:
@@ -114,14 +131,14 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     result = argparse.ArgumentParser(
         prog="make bench",
-        description="Compares the tap with others. Without arguments it measures everything, for 45 minutes or so, "
-        "and writes bench/RESULTS.md; else it only prints. Arguments stand in BENCH_ARGS='...'.",
+        description="Compares the tap with others. Without arguments, but for --rounds, it measures everything, for "
+        "an hour or so, and writes bench/RESULTS.md; else it only prints. Arguments stand in BENCH_ARGS='...'.",
     )
     add = result.add_argument
     add("--profile", action="append", choices=PROFILES, help="kind of events; may be repeated")
     add("--events", action="append", type=int, metavar="N", help="size of the bundle; may be repeated")
     add("--rounds", type=int, metavar="N", help=f"of each comparison (default: {ROUNDS}; start-up: {START_ROUNDS})")
-    add("--only", action="append", choices=PARTS, help="measure this only; may be repeated")
+    add("--only", action="append", choices=(*PARTS, *ASKED_FOR), help="measure this only; may be repeated")
     add("--render", action="store_true", help="write text and picture anew from bench/results.json, measure nothing")
     return result
 

@@ -12,7 +12,7 @@ ENVS = ROOT / ".envs"
 RECORDS = r'^\{"type": ?"RECORD"'  # as a target recognises one: inside a text the quotes would be escaped
 
 # The tap's own and its libraries' versions; singer-python and the floor run in the environment of the tap.
-OURS, LEGACY, SDK = "bench-ours", "bench-legacy", "bench-sdk"
+OURS, LEGACY, SDK, DUCKDB = "bench-ours", "bench-legacy", "bench-sdk", "bench-duckdb"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-
 from bench.opponents import PROGRAMS, TAP
 from bench.report import peak, rate
 from bench.speed import Measured
@@ -24,14 +21,17 @@ STYLE = {
     "svg.hashsalt": "tap-fullstory",  # the same figures give the same file
 }
 # By Okabe and Ito, who chose them so that people who see fewer colours can tell them apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#777777")
-MARKERS = "osD^vP"
+COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#777777")
+MARKERS = "oXsD^vP"
 FLOOR = PROGRAMS[-1].name
 INK = dict(zip((one.name for one in PROGRAMS), COLOURS, strict=True))
 
 
 def draw(speed: Sequence[Measured], path: Path) -> None:
     """Draw into *path*, as SVG."""
+    from matplotlib import rc_context  # needed for nothing else
+    from matplotlib.figure import Figure
+
     sizes = sorted((one for one in speed if one.profile == PROFILE), key=lambda one: one.events)
     headline = min(sizes, key=lambda one: abs(one.events - HEADLINE))
     with rc_context(STYLE):

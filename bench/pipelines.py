@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from bench.measure import BenchError, Run, guarded, in_turn, run
 from bench.opponents import ENVS, ROOT, TAP
@@ -55,19 +58,30 @@ def pipelines(events: int, rounds: int) -> Piped:
             with opened(folder) as target:
                 feeders = {WITH_TAP: tap, WITH_CAT: cat}
                 runners = {
-                    feeder: partial(_timed, command, target, served.events) for feeder, command in feeders.items()
+                    feeder: partial(timed, command, target, served.events) for feeder, command in feeders.items()
                 }
                 found[target_name] = in_turn(runners, rounds)
     return Piped(served.events, found)
 
 
-def _timed(feeder: Sequence[str], target: Target, events: int) -> Run:
+def timed(feeder: Sequence[str], target: Target, events: int) -> Run:
+    """Run a feeder into a target.
+
+    Raises:
+        BenchError: other than *events* rows were loaded.
+    """
     pipe = f"set -o pipefail; {shlex.join(guarded(feeder))} | {shlex.join(guarded(target.command))}"
     taken, _ = run([shutil.which("bash") or "bash", "-c", pipe], cwd=ROOT)
     loaded = target.take_away()
     if loaded != events:
         raise BenchError(f"{loaded} of {events} events were loaded by: {pipe}")
     return taken
+
+
+@contextmanager
+def _pipelinewise(folder: Path) -> Iterator[Target]:
+    with Postgres() as postgres, postgres.connect() as connection:
+        yield pipelinewise(folder, postgres, connection)
 
 
 @contextmanager
@@ -88,19 +102,18 @@ def _jsonl(folder: Path) -> Iterator[Target]:
     yield Target([str(ENVS / ENV_OF[JSONL] / "bin" / "target-jsonl"), "--config", str(config)], take_away)
 
 
-@contextmanager
-def _pipelinewise(folder: Path) -> Iterator[Target]:
-    with Postgres() as postgres, postgres.connect() as connection:
-        settings = postgres.target_settings()
-        settings["dbname"] = settings.pop("database")
-        settings["primary_key_required"] = False  # events have no key by default
-        config = folder / "pipelinewise.json"
-        config.touch(mode=0o600)
-        config.write_text(json.dumps(settings), "utf-8")
+def pipelinewise(folder: Path, postgres: Postgres, connection: psycopg.Connection[Any]) -> Target:
+    """Return the target that loads into a database, where it makes what it needs."""
+    settings = postgres.target_settings()
+    settings["dbname"] = settings.pop("database")
+    settings["primary_key_required"] = False  # events have no key by default
+    config = folder / "pipelinewise.json"
+    config.touch(mode=0o600)
+    config.write_text(json.dumps(settings), "utf-8")
 
-        def take_away() -> int:
-            row = connection.execute("SELECT count(*) FROM fullstory.events").fetchone()
-            connection.execute("DROP SCHEMA fullstory CASCADE")
-            return row[0] if row else 0
+    def take_away() -> int:
+        row = connection.execute("SELECT count(*) FROM fullstory.events").fetchone()
+        connection.execute("DROP SCHEMA fullstory CASCADE")
+        return row[0] if row else 0
 
-        yield Target([str(ENVS / ENV_OF[PIPELINEWISE] / "bin" / "target-postgres"), "--config", str(config)], take_away)
+    return Target([str(ENVS / ENV_OF[PIPELINEWISE] / "bin" / "target-postgres"), "--config", str(config)], take_away)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench import bulk
+from bench.growth import IN_EACH, MESSAGES, ONCE, Grown
 from bench.measure import Run, Spread, paired, spread
 from bench.opponents import PROGRAMS, TAP
 from bench.pipelines import WITH_CAT, WITH_TAP, Piped
@@ -48,6 +50,28 @@ PIPELINES = """\
 target. A ratio of 1 means that the target is never kept waiting by the tap, although both share the processor with the
 emulator. CPU is of both ends of the pipe, without the emulator and the database.
 """
+FILES = """\
+## Into Parquet and PostgreSQL
+One bundle from the emulator into a Parquet file: by the tap with `--to`, and by DuckDB in one line, `COPY (FROM
+read_json('bundle.json.gz')) TO 'events.parquet'`, behind a download that is part of its time. DuckDB makes a column of
+each member that it meets, of a type that it guesses; it checks no bundle, and keeps no state.
+
+And one bundle into rows of PostgreSQL: by the tap with `--to --format csv` and a `COPY` through `psql` into a table
+that is there, and by the fastest target that was found, fed by the tap.
+
+The rows are counted after every run. CPU is of all programs of a road, without the emulator and the database; memory is
+that of the largest of them.
+"""
+GROWTH = """\
+## What grows
+A bundle of growing size, as messages into a pipe and as Parquet files of `--to`. **Each added** is what an event costs
+that the row above does not have, so that the start of the program, which every row has, is in none: medians of {rounds}
+rounds, and one from {once:,} events on.
+"""
+BUNDLES = """\
+The same with growing numbers of bundles of {each} events each, one run a row: what a bundle costs, and the size of the
+last STATE.
+"""
 MACHINE = "## Where and when\n"
 
 
@@ -64,13 +88,30 @@ def whole(results: Results) -> str:
         parts.append(start_ups(results.start_ups))
     if results.pipelines:
         parts.append(pipelines(results.pipelines))
+    if results.parquet or results.postgres:
+        parts += [FILES, *map(parquet, results.parquet), *map(postgres, results.postgres)]
+    if results.growth:
+        parts.append(growth(results.growth))
     parts += [MACHINE, table(["what", "which"], [[name, value] for name, value in results.about.items()])]
     return "\n".join(parts)
 
 
 def speed(measured: Measured) -> str:
     """Return the table of a comparison, under its heading."""
-    ours = measured.runs[TAP.name]
+    return _compared(PROFILES[measured.profile].title, measured, TAP.name)
+
+
+def parquet(measured: Measured) -> str:
+    """Return the table of what writes Parquet."""
+    return _compared(f"Parquet. {PROFILES[measured.profile].title}", measured, bulk.FILES)
+
+
+def postgres(measured: Measured) -> str:
+    """Return the table of what loads into PostgreSQL."""
+    return _compared(f"PostgreSQL. {PROFILES[measured.profile].title}", measured, bulk.COPY)
+
+
+def _compared(title: str, measured: Measured, ours: str) -> str:
     rows = []
     for name, runs in measured.runs.items():
         events = rate(measured, name)
@@ -82,13 +123,58 @@ def speed(measured: Measured) -> str:
                 f"{events.median * measured.bytes / measured.events / 1e6:,.1f}",
                 f"{spread([one.cpu for one in runs]).median / measured.events * 1e6:,.1f}",
                 f"{peak(runs):,.0f}",
-                "1" if name == TAP.name else times(paired(ours, runs)),
+                "1" if name == ours else times(paired(measured.runs[ours], runs)),
                 str(len(runs)),
             ]
         )
     names = ["program", "events/s", "±", "MB/s", "CPU µs/event", "peak MiB", "times as long", "rounds"]
-    title = f"### {PROFILES[measured.profile].title}: {measured.events:,} events\n"
-    return f"{title}\n{table(names, rows, numbers=True)}"
+    return f"### {title}: {measured.events:,} events\n\n{table(names, rows, numbers=True)}"
+
+
+def growth(grown: Grown) -> str:
+    """Return the tables of what grows, with the size of a bundle and with their number."""
+    sizes = [(one.events, one.runs) for one in grown.sizes]
+    rounds = max((len(runs) for _, by_way in sizes for runs in by_way.values()), default=0)
+    ways = [MESSAGES, bulk.FILES]
+    by_size = [[f"{events:,}", *cells] for (events, _), cells in zip(sizes, _grown(sizes, ways, 1e6), strict=True)]
+    bundles = [(one.bundles, one.runs) for one in grown.bundles]
+    by_number = [
+        [f"{one.bundles:,}", f"{one.state:,}", *cells]
+        for one, cells in zip(grown.bundles, _grown(bundles, ways, 1e3), strict=True)
+    ]
+    columns = [[f"{way}: CPU {{}}", "each added", "peak MiB"] for way in ways]
+    names = [name for of_way in columns for name in of_way]
+    return "\n".join(
+        [
+            GROWTH.format(rounds=rounds, once=ONCE),
+            table(["events", *(name.format("µs/event") for name in names)], by_size, numbers=True),
+            BUNDLES.format(each=IN_EACH),
+            table(
+                ["bundles", "bytes of STATE", *(name.format("ms/bundle") for name in names)], by_number, numbers=True
+            ),
+        ]
+    )
+
+
+def _grown(
+    found: Sequence[tuple[int, Mapping[str, Sequence[Run]]]], ways: Sequence[str], unit: float
+) -> list[list[str]]:
+    """Return for each of a growing number of things, and each way: what one costs, what an added one does, memory."""
+    rows: list[list[str]] = []
+    before: tuple[int, dict[str, float]] | None = None
+    for number, runs in found:
+        cpu = {way: spread([one.cpu for one in runs[way]]).median for way in ways}
+        row = []
+        for way in ways:
+            added = (cpu[way] - before[1][way]) / (number - before[0]) if before else None
+            row += [
+                f"{cpu[way] / number * unit:,.1f}",
+                "-" if added is None else f"{added * unit:,.1f}",
+                f"{peak(runs[way]):,.0f}",
+            ]
+        rows.append(row)
+        before = number, cpu
+    return rows
 
 
 def start_ups(found: Mapping[str, Mapping[str, Sequence[Run]]]) -> str:

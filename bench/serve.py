@@ -1,4 +1,4 @@
-"""`python -m bench.serve PROFILE EVENTS`: the emulator as a process of its own, until its stdin is closed.
+"""`python -m bench.serve PROFILE EVENTS BUNDLES`: the emulator as a process of its own, until its stdin is closed.
 
 The first line it prints is what a client needs to know, as JSON: see `Served`.
 """
@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from fullstory_emulator import Course, Emulator
-from fullstory_emulator.bundles import Prepared
+from fullstory_emulator import Bundle, Course, Emulator
+from fullstory_emulator.bundles import HALF_HOUR, Prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_768_003_200  # 2026-01-10T00:00:00Z: a clock that stands still gives the same events on every day
@@ -57,13 +58,13 @@ def custom_names(count: int = 300) -> list[str]:
 
 @dataclass(frozen=True)
 class Served:
-    """What an emulator serves: one bundle.
+    """What an emulator serves: one bundle, or many that hold the same.
 
     Attributes:
         config: settings for a tap.
-        bundle_id: of the bundle.
-        events: in it.
-        bytes: of its JSON text.
+        bundle_id: of the last bundle.
+        events: in all of them.
+        bytes: of their JSON text.
     """
 
     config: dict[str, Any]
@@ -73,9 +74,14 @@ class Served:
 
 
 @contextmanager
-def serve(profile: str, events: int) -> Iterator[Served]:
-    """Run the emulator in another process."""
-    command = [sys.executable, "-m", "bench.serve", profile, str(events)]
+def serve(profile: str, events: int, bundles: int = 1) -> Iterator[Served]:
+    """Run the emulator in another process.
+
+    Args:
+        events: in each bundle; the emulator rounds to whole blocks.
+        bundles: one of a day, or so many of half an hour.
+    """
+    command = [sys.executable, "-m", "bench.serve", profile, str(events), str(bundles)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         line = process.stdout.readline()
@@ -89,7 +95,7 @@ def serve(profile: str, events: int) -> Iterator[Served]:
 
 def main() -> None:
     """Serve until stdin is closed."""
-    profile, events = PROFILES[sys.argv[1]], int(sys.argv[2])
+    profile, events, bundles = PROFILES[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
     emulator = Emulator.generated(
         days=1,
         events_per_bundle=events,
@@ -106,13 +112,20 @@ def main() -> None:
         assert isinstance(source, Prepared)
         count = sum(len(json.loads(b"[%b]" % block)) * times for block, times in source.blocks)
         b"".join(source.read_gzip())  # compresses its block, so that the first client does not wait for that
+        start_date = START_DATE
+        if bundles > 1:
+            starts = range(bundle.stop - bundles * HALF_HOUR, bundle.stop, HALF_HOUR)
+            emulator.bundles = [Bundle(start, start + HALF_HOUR, source=source) for start in starts]
+            bundle = emulator.bundles[-1]
+            start_date = f"{datetime.fromtimestamp(starts[0], timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         config = {
             "api_key": emulator.api_key,
             "api_url": emulator.url,
             "export_url": emulator.url,
-            "start_date": START_DATE,
+            "start_date": start_date,
         }
-        print(json.dumps(asdict(Served(config, bundle.id, count, source.length))), flush=True)
+        served = Served(config, bundle.id, count * bundles, source.length * bundles)
+        print(json.dumps(asdict(served)), flush=True)
         sys.stdin.read()
 
 

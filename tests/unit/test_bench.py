@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from bench import profile, report
-from bench.__main__ import PLAN, chosen
+from bench import bulk, picture, profile, report
+from bench.__main__ import FIGURES, PLAN, chosen
+from bench.backfill import Backfill
+from bench.growth import LAST_LINE, MESSAGES, Bundled, Grown
 from bench.measure import Run, Spread, in_turn, paired, rotated, spread
-from bench.opponents import TAP
+from bench.opponents import PROGRAMS, TAP
 from bench.pipelines import JSONL, Piped
 from bench.profile import Frame, parse_stacks, shares
 from bench.programs import reading
@@ -73,6 +76,13 @@ def test_ratios_have_no_more_digits_than_they_are_worth(ratio: Spread, expected:
     assert expected == report.times(ratio)
 
 
+def test_a_backfill_is_compared_with_what_the_limit_dictates() -> None:
+    """More than 15 % above it would not be seen."""
+    assert "took 252.0 s, 1.050 times the 240 s that the limit dictates; 2.5 refusals" in str(
+        Backfill(252.0, 240.0, 2.5)
+    )
+
+
 def test_table_of_a_comparison() -> None:
     """A reader would divide by the wrong number."""
     runs = {TAP.name: [a_run(1.0), a_run(2.0), a_run(4.0)], "floor": [a_run(0.5, cpu=0.25, peak=1024)]}
@@ -84,16 +94,100 @@ def test_table_of_a_comparison() -> None:
     assert "| floor | 2,000 | - | 4.0 | 250.0 | 1 | 0.50 | 1 |" == lines[5]
 
 
+def test_table_of_files_compares_with_the_files_of_the_tap() -> None:
+    """The target that the tap feeds would stand there as the one that is measured against."""
+    runs = {bulk.COPY: [a_run(1.0), a_run(2.0)], bulk.TARGET: [a_run(4.0), a_run(10.0)]}
+
+    lines = report.postgres(Measured("usual", events=1000, bytes=2_000_000, runs=runs)).splitlines()
+
+    assert f"### PostgreSQL. {PROFILES['usual'].title}: 1,000 events" == lines[0]
+    assert "| tap-fullstory --to, COPY | 667 | 38% | 1.3 | 1,000.0 | 2 | 1 | 2 |" == lines[4]
+    assert "| 4.5 (4.0 to 5.0) | 2 |" == lines[5][-24:]
+
+
+def test_table_of_growth_leaves_the_start_out() -> None:
+    """An event would seem to cost less in a larger bundle, or a start that takes long would hide that it costs more."""
+    sizes = [
+        Measured(
+            "usual", events, events * 1000, {MESSAGES: [a_run(1.0, cpu=cpu)], bulk.FILES: [a_run(1.0, cpu=2 * cpu)]}
+        )
+        for events, cpu in ((1000, 1.001), (11_000, 1.011), (21_000, 1.051))
+    ]
+    bundles = [Bundled(10, 100, 146, sizes[0].runs), Bundled(110, 1100, 147, sizes[1].runs)]
+
+    lines = report.growth(Grown(sizes, bundles)).splitlines()
+
+    assert "| 1,000 | 1,001.0 | - | 2 | 2,002.0 | - | 2 |" in lines
+    assert "| 11,000 | 91.9 | 1.0 | 2 | 183.8 | 2.0 | 2 |" in lines
+    assert "| 21,000 | 50.0 | 4.0 | 2 | 100.1 | 8.0 | 2 |" in lines
+    assert "| 10 | 146 | 100.1 | - | 2 | 200.2 | - | 2 |" in lines
+    assert "| 110 | 147 | 9.2 | 0.1 | 2 | 18.4 | 0.2 | 2 |" in lines
+
+
+def test_records_are_counted_and_the_last_state_is_found() -> None:
+    """A run that lost events would count as one, and the size of some other message as that of the state."""
+    lines = [
+        '{"type":"SCHEMA","stream":"events"}',
+        r'{"type":"RECORD","stream":"events","record":{"a":"\\n{\"type\":\"RECORD\""}}',
+        '{"type":"STATE","value":{"a":1}}',
+        '{"type": "RECORD","stream":"events","record":{}}',
+        '{"type":"STATE","value":{"a":2}}',
+    ]
+
+    done = subprocess.run(
+        ["sh", "-c", LAST_LINE], input="\n".join([*lines, ""]), capture_output=True, check=True, text=True
+    )
+
+    assert ["2", lines[-1]] == done.stdout.splitlines()
+
+
+def test_table_has_the_types_of_the_schema() -> None:
+    """COPY would fail, or texts would be compared with times."""
+    properties = {
+        "a": {"type": ["null", "string"], "format": "date-time"},
+        "b": {"type": ["null", "integer"]},
+        "c": {"type": ["string", "null"]},
+        "d": {"type": ["null", "number"]},
+    }
+    catalog = {
+        "streams": [{"tap_stream_id": "bundles"}, {"tap_stream_id": "events", "schema": {"properties": properties}}]
+    }
+
+    statements = bulk.definition(catalog)
+
+    columns = '"a" timestamptz, "b" bigint, "c" text, "d" double precision'
+    assert f"CREATE SCHEMA copied; CREATE TABLE copied.events ({columns})" == statements
+
+
 def test_results_survive_their_file(tmp_path: Path) -> None:
     """`--render` would draw something else than what was measured."""
     runs = {TAP.name: [a_run(1.0)]}
+    files = {bulk.FILES: [a_run(1.0)], bulk.COPY: [a_run(1.0)], MESSAGES: [a_run(1.0)]}
     results = Results({"date": "today"}, {"usual": {TAP.name: 5}}, [Measured("usual", 5, 10, runs)], {"--help": runs})
     results.pipelines = Piped(5, {JSONL: {TAP.name: [a_run(2.0)], "cat": [a_run(1.0)]}})
+    results.parquet = results.postgres = [Measured("usual", 5, 10, files)]
+    results.growth = Grown([Measured("usual", 5, 10, files)], [Bundled(10, 100, 146, files)])
 
     results.save(tmp_path / "results.json")
 
     assert results == Results.load(tmp_path / "results.json")
     assert "| target-jsonl | 2.0 s | 1.0 s | 1.0 s | 1.0 s | 2.0 | 1 |" in report.whole(results).splitlines()
+    for part in (
+        report.parquet(results.parquet[0]),
+        report.postgres(results.postgres[0]),
+        report.growth(results.growth),
+    ):
+        assert part in report.whole(results)
+
+
+def test_every_program_has_a_look_of_its_own_in_the_picture() -> None:
+    """A benchmark of an hour would end without results, or with two lines that look alike."""
+    assert len(PROGRAMS) == len(picture.INK) == len(set(picture.COLOURS)) == len(set(picture.MARKERS))
+
+
+def test_results_of_older_runs_are_read() -> None:
+    """`--render` would fail until somebody has measured everything again."""
+    assert Results.load(FIGURES).speed
 
 
 @pytest.mark.parametrize(
