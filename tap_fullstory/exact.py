@@ -120,6 +120,12 @@ def _fit_integer(value: Any) -> tuple[Any, Change | None]:
     return UNSET, None
 
 
+def whole_number(value: Any) -> int | None:
+    """Return the 64-bit integer that a number or a text says; None if it says none."""
+    integer, _ = _fit_integer(value)
+    return integer if isinstance(integer, int) else None
+
+
 def _fit_number(value: Any) -> tuple[Any, Change | None]:
     if value is None:
         return None, None

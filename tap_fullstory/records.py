@@ -64,13 +64,16 @@ _decode_dicts = msgspec.json.Decoder(list[dict[str, SIMPLE]]).decode
 _decode_names = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
+NO_BUNDLE = 0
+
+
 @dataclass(frozen=True)
 class Origin:
     """What records were read from; it names their files.
 
     Attributes:
-        bundle_id: of the bundle.
-        start: when the bundle begins, Unix seconds.
+        bundle_id: of the bundle; `NO_BUNDLE` if it is none.
+        start: when the bundle begins, or what is none was read; Unix seconds.
         part: tells apart what is read of one bundle at different times; "" is all of it. It ends in `again_` and when
             the bundle was downloaded once more, or in `behind_` and how many of its events are passed over.
     """
@@ -90,7 +93,7 @@ class Records:
         events: how many events were read for them, those that a date bound left out included.
         time_extracted: when the bundle was downloaded, RFC 3339.
         stream: whose records they are, if not those of the stream that yields them.
-        origin: what they were read from, if that is a bundle.
+        origin: what they were read from.
         window: if it is there, `lines` are no records yet but events, a JSON array, and records are to be made of
             those that lie in it; `count` is 0 then.
         void: what has come of *origin* so far is not to be kept: its bundle is damaged.
