@@ -599,7 +599,7 @@ SETTINGS: tuple[Setting, ...] = (
         "list of people",
         _people,
         "`[]`",
-        "The people whose sessions the stream `user_sessions` lists, each `uid:…` or `email:…`; with `@` alone: an e-mail.",
+        "People whose sessions the stream `user_sessions` lists, each `uid:…` or `email:…`; with `@` alone: an e-mail.",
     ),
     Setting(
         "users_identified_only",

@@ -70,7 +70,7 @@ def object_stream(
 
     def extract(run: Run, bookmark: Any, selection: Selection) -> Items:
         reader = ObjectReader(fields, selection, privacy, run.report, untreated=replication_key)
-        yield from _items(name, run, read(run, bookmark), reader, bookmark)
+        yield from _items(run, read(run, bookmark), reader, bookmark)
 
     return Stream(
         name=name,
@@ -101,7 +101,7 @@ def _kind(definition: Mapping[str, Any]) -> Kind:
     return Kind(next(one for one in definition["type"] if one != "null"))
 
 
-def _items(name: str, run: Run, pages: Iterator[Page], reader: ObjectReader, bookmark: Any) -> Items:
+def _items(run: Run, pages: Iterator[Page], reader: ObjectReader, bookmark: Any) -> Items:
     at = bookmark
     origin = Origin(NO_BUNDLE, run.now // SECOND)
     for item in ahead(lambda page: page, pages, 1):
