@@ -177,7 +177,7 @@ def all_streams(parsed: Config) -> list[Stream]:
             event_key=parsed.event_key,
             custom=parsed.custom_columns,
             hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if privacy.hashes(one)},
-            custom_vars=parsed.custom_vars != "drop",
+            custom_vars=privacy.keeps,
         ),
         bundles.stream(),
         *(

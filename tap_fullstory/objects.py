@@ -72,6 +72,8 @@ def object_stream(
     """
     schema = json.loads((SCHEMAS / f"{name}.json").read_bytes())
     fields = fields_of(schema)
+    if not privacy.keeps:
+        del schema["properties"][CUSTOM_VARS]
     for field in fields:
         if field.name != replication_key and privacy.hashes(field):
             schema["properties"][field.name] = column_schema(field, hashed=True)

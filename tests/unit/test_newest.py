@@ -41,9 +41,9 @@ def test_times_compare_as_times() -> None:
     """Text sorts `.5Z` before `Z`: a version would be taken for known."""
     newest = Newest(["2024-01-01T00:00:00Z", ""], "at", "id")
 
-    assert 1 == len(
-        newest.new([{"at": "2024-01-01T00:00:00.5Z", "id": "2"}, {"at": "2024-01-01T00:00:00Z", "id": "1"}])
-    )
+    later, known = ({"at": f"2024-01-01T00:00:00{fraction}Z", "id": fraction} for fraction in (".5", ""))
+
+    assert [later] == newest.new([later, known])
     assert (True, False) == (newest.is_reached, newest.is_passed)
     assert ["2024-01-01T00:00:00.5Z", ".5"] == newest.bookmark
 
