@@ -218,6 +218,7 @@ def test_a_state_in_the_middle_of_a_bundle_is_gone_on_with_if_it_is_the_first(ru
 
 
 @pytest.mark.only_source("data_export")
+@pytest.mark.long
 def test_bundles_of_another_length_in_the_middle_of_history(run_tap: Tap, emulator: Emulator) -> None:
     """Where an account has changed the length of its bundles, events would be lost or doubled at a window's end."""
     later = FIRST + 48 * HOUR
@@ -572,6 +573,7 @@ def test_files_that_are_no_states_are_not_merged(run_tap: Tap, content: bytes) -
 # max_runtime ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_runs_that_end_when_their_time_is_over_bring_everything_once(run_tap: Tap, emulator: Emulator) -> None:
     """A run that may last an hour each night would repeat or lose what lies where it ends."""
     emulator.bundles = [short(number, 4) for number in range(2)]
@@ -594,6 +596,7 @@ def test_runs_that_end_when_their_time_is_over_bring_everything_once(run_tap: Ta
     assert [] == run_tap.waiting()
 
 
+@pytest.mark.long
 def test_a_run_ends_while_fullstory_says_to_wait(run_tap: Tap, emulator: Emulator) -> None:
     """A run would last an hour longer than it may."""
     emulator.bundles = [short(number) for number in range(3)]
@@ -627,6 +630,7 @@ def test_what_has_waited_is_there_for_the_next_run(run_tap: Tap, emulator: Emula
 
 
 @pytest.mark.only_source("data_export")
+@pytest.mark.long
 def test_runs_that_always_end_early_leave_no_more_than_the_next_one_needs(run_tap: Tap, emulator: Emulator) -> None:
     """A month of nights would fill the disk with bundles that are written."""
     emulator.bundles = [bundle(number) for number in range(8)]

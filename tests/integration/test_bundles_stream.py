@@ -70,6 +70,7 @@ def test_it_is_not_selected_by_default(run_tap: Tap, emulator: Emulator) -> None
     assert {"events"} == set(run.states[-1]["bookmarks"])
 
 
+@pytest.mark.long
 def test_each_state_brings_the_rest_of_both_streams(run_tap: Tap, emulator: Emulator) -> None:
     """After an interruption the log would lack bundles, or the events."""
     emulator.bundles = [bundle(day, 6) for day in range(4)]
@@ -172,6 +173,7 @@ def test_the_count_of_a_bundle_that_fills_a_gap_and_goes_on(run_tap: Tap, emulat
     assert {24} == {record["events"] for record in log_of(second).values()}
 
 
+@pytest.mark.long
 def test_the_count_of_a_bundle_that_fills_several_gaps(run_tap: Tap, emulator: Emulator) -> None:
     """After an interruption between them, only the last one would be counted."""
     emulator.bundles = [Bundle(FIRST, FIRST + DAY, [event(i, FIRST + i * HOUR) for i in range(24)]), bundle(1)]

@@ -41,6 +41,7 @@ ONCE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 def test_each_failure_costs_time_not_data(run_tap: Tap, emulator: Emulator) -> None:
     """A passing disturbance would end the run, or damage what is written."""
     with_text = Bundle(FIRST + DAY, FIRST + 2 * DAY, raw=TEXT)
@@ -81,6 +82,7 @@ ALWAYS: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+@pytest.mark.long
 def test_a_failure_that_stays_ends_the_run_with_what_came_before(run_tap: Tap, emulator: Emulator) -> None:
     """People would not learn which bundle is broken and what to do, or half of it would be in the warehouse."""
     broken = Bundle(FIRST + DAY, FIRST + 2 * DAY, raw=TEXT)
@@ -160,6 +162,7 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
+@pytest.mark.long
 def test_hosts_that_cannot_be_reached_end_with_69(run_tap: Tap, emulator: Emulator) -> None:
     """A scheduler could not tell that trying again later helps."""
     for url in (
@@ -178,6 +181,7 @@ def test_hosts_that_cannot_be_reached_end_with_69(run_tap: Tap, emulator: Emulat
 LISTS = {400: 78, 401: 77, 403: 77, 404: 78, 500: 69, 503: 69}
 
 
+@pytest.mark.long
 def test_refusals_of_the_list_are_told_apart(run_tap: Tap, emulator: Emulator) -> None:
     """People would look for the key when the add-on is missing, or wait when the key is wrong."""
     emulator.bundles = [bundle(0)]

@@ -96,6 +96,7 @@ def test_late_bundles_with_one_interval_all_arrive_once(run_tap: Tap, emulator: 
         assert whole.bookmark == again.bookmark
 
 
+@pytest.mark.long
 def test_each_state_of_a_run_with_gaps_can_be_used(run_tap: Tap, emulator: Emulator) -> None:
     """A run that is interrupted while it fills a gap would repeat or lose what is in it."""
     state = bookmark(FIRST, FIRST + 5 * DAY, [bundle(4).id])
@@ -190,6 +191,7 @@ def test_a_bundle_that_is_passed_over_leaves_no_gap(run_tap: Tap, emulator: Emul
     assert [] == run.bookmark["gaps"]
 
 
+@pytest.mark.long
 def test_a_late_bundle_before_one_that_is_half_done(run_tap: Tap, emulator: Emulator) -> None:
     """A bundle that comes late while the one behind it is half done would make that one start again."""
     emulator.bundles = [bundle(0), bundle(2, 50), bundle(3)]
@@ -283,6 +285,7 @@ def brings_the_rest(run_tap: Tap, whole: Run, settings: Any) -> None:
         assert "may repeat" not in again.stderr
 
 
+@pytest.mark.long
 def test_late_bundles_with_one_stop_and_several_gaps(run_tap: Tap, emulator: Emulator) -> None:
     """Interrupted behind the first gap, the run would never bring what the second bundle has for the second gap."""
     emulator.bundles = [hours(0, 24, id=7), hours(0, 24, 1000, id=8), hours(24, 24)]
@@ -295,6 +298,7 @@ def test_late_bundles_with_one_stop_and_several_gaps(run_tap: Tap, emulator: Emu
     brings_the_rest(run_tap, whole, settings)
 
 
+@pytest.mark.long
 def test_new_bundles_with_one_stop_that_begin_in_a_gap(run_tap: Tap, emulator: Emulator) -> None:
     """What the second one has for the gap before an earlier end_date would be lost."""
     emulator.bundles = [hours(24, 24, id=7), hours(24, 24, 1000, id=8)]

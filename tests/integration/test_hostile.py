@@ -90,6 +90,7 @@ def assert_refused(status: int, run: Run) -> None:
     assert [] == run.records() == run.states
 
 
+@pytest.mark.long
 def test_hostile_files_end_with_one_line(run_tap: Tap, emulator: Emulator) -> None:
     """A damaged or malicious settings, state or catalog file must not look like a bug, nor steer a terminal."""
     runs = [

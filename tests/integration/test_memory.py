@@ -22,7 +22,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("events", [10_000, 100_000, 1_000_000])
+@pytest.mark.parametrize("events", [10_000, 100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 def test_memory_does_not_grow_with_a_bundle(tmp_path: Path, events: int, source: str) -> None:
     """A large bundle would get the container of a scheduler killed, with an empty message."""
     with Emulator.generated(days=1, events_per_bundle=events, prepared=True) as emulator:

@@ -216,6 +216,7 @@ def test_types_of_events_are_chosen(run_tap: Tap, emulator: Emulator) -> None:
     assert types(run_tap(settings={"event_types": ["click", "load"]}, state=only.states[-1])) == []
 
 
+@pytest.mark.long
 def test_a_run_goes_on_from_any_state_with_the_events_that_are_chosen(run_tap: Tap, emulator: Emulator) -> None:
     """Events that are left out would shift the place at which the next run goes on."""
     emulator.bundles = [

@@ -21,6 +21,7 @@ def gaps(emulator: Emulator, path: str) -> list[float]:
     return [later - earlier for earlier, later in pairwise(at)]
 
 
+@pytest.mark.long
 def test_retry_after_is_obeyed_exactly_and_not_counted(run_tap: Tap, emulator: Emulator) -> None:
     """The tap would be refused again and again, give up in the middle, or waste minutes."""
     emulator.bundles = [bundle(0), bundle(1), bundle(2)]
@@ -37,6 +38,7 @@ def test_retry_after_is_obeyed_exactly_and_not_counted(run_tap: Tap, emulator: E
     assert any(" 5 s" in line or "5." in line for line in run.said[-1:])
 
 
+@pytest.mark.long
 def test_a_date_is_obeyed(run_tap: Tap, emulator: Emulator) -> None:
     """A date instead of seconds would be taken for nothing, or for a wait without end."""
     emulator.bundles = [bundle(0)]
@@ -70,6 +72,7 @@ def test_without_a_time_waits_grow_and_are_counted(run_tap: Tap, emulator: Emula
     assert 0.9 <= gaps(emulator, GET)[0] <= 1 + SLACK
 
 
+@pytest.mark.long
 def test_without_a_time_the_second_wait_is_twice_the_first(run_tap: Tap, emulator: Emulator) -> None:
     """A tired server would get the same load from all taps at once."""
     emulator.bundles = [bundle(0)]
@@ -98,6 +101,7 @@ def test_more_than_an_hour_ends_the_run_at_once(run_tap: Tap, emulator: Emulator
     assert "2023-11-16T00:00:00Z" == run.bookmark["until"]
 
 
+@pytest.mark.long
 def test_503_with_retry_after_is_obeyed_and_counted(run_tap: Tap, emulator: Emulator) -> None:
     """A server under maintenance would be asked too early, or for ever."""
     emulator.bundles = [bundle(0)]
@@ -130,6 +134,7 @@ def test_the_limit_of_downloads_costs_no_more_than_it_must(run_tap: Tap, emulato
 
 
 @pytest.mark.parametrize("value", ["0", "Sat, 01 Jan 2000 00:00:00 GMT"])
+@pytest.mark.long
 def test_a_503_that_names_no_time_to_wait_is_no_reason_to_hurry(run_tap: Tap, emulator: Emulator, value: str) -> None:
     """A server in trouble would get hundreds of requests a second."""
     emulator.bundles = [bundle(0)]

@@ -68,6 +68,7 @@ def test_only_bundles_that_straddle_a_date_are_filtered(run_tap: Tap, emulator: 
     assert 4 == emulator.count(GET)  # what lies outside is not even downloaded: two a minute
 
 
+@pytest.mark.long
 def test_an_end_moved_later_brings_exactly_the_rest(run_tap: Tap, emulator: Emulator) -> None:
     """A backfill in steps would lose or repeat what lies around each step."""
     emulator.bundles = [hourly(FIRST, 24), hourly(FIRST, 24, id=4711), hourly(FIRST + DAY, 24)]
