@@ -150,15 +150,8 @@ class Content:
         Args:
             other_form: an array instead of lines, and lines instead of an array.
         """
-        if self._wanted.format == CSV:
-            rows = partial(_rows, self._encoded, self._wanted.fields)
-            return Bundle(0, 0, rows, separator=b"", opening=b"", closing=b"")
-        separator, opening, closing = EVENT_SEPARATOR, b"[", b"]\n"
-        if (self._wanted.format == NDJSON) != other_form:
-            is_empty = not self._prepared and next(self._encoded(), None) is None
-            separator, opening, closing = LINE_END, b"", b"" if is_empty else LINE_END
-        source = partial(_repeated, self, separator, opening, closing) if self._prepared else None
-        return Bundle(0, 0, self._encoded, source=source, separator=separator, opening=opening, closing=closing)
+        source = partial(_repeated, self) if self._prepared else None
+        return file_of(self._wanted, self._encoded, FIELDS, source=source, other_form=other_form)
 
     def events(self) -> Iterator[Event]:
         """The events as dicts."""
@@ -196,7 +189,7 @@ class Content:
         if self._lines is not None and self._is_plain and not bundle.is_prepared:
             yield from self._lines.read(bundle, self._range)
             return
-        if not _is_readable(bundle):
+        if not is_readable(bundle):
             # hostile content gets through as it is
             if bundle.raw is not None and bundle.start * moments.SECOND in self._range and self._wanted.format != CSV:
                 yield bundle.raw
@@ -207,13 +200,9 @@ class Content:
 
     def _happening(self, bundle: Bundle, when: Range) -> Iterator[Event]:
         """The events of one bundle at these moments, as Data Export writes them, as they are by now."""
-        if _is_readable(bundle):
-            for event in bundle.read_events():
-                moment = moment_of(event, bundle)
-                if moment in when:
-                    settled = self._settle(event, self._now - moment / moments.SECOND) if self._settle else event
-                    if settled is not None:
-                        yield settled
+        if is_readable(bundle):
+            for _, event in happening(bundle, when, self._now, self._settle):
+                yield event
 
     def _matches(self, event: Event) -> bool:
         return self._wanted.segment.matches is None or self._wanted.segment.matches(event)
@@ -228,7 +217,17 @@ class Content:
         return [bundle for bundle in bundles if _overlaps(bundle, when)]
 
 
-def _is_readable(bundle: Bundle) -> bool:
+def happening(bundle: Bundle, when: Range, now: float, settle: Settle | None) -> Iterator[tuple[Moment, Event]]:
+    """The events of a readable bundle at these moments, as Data Export writes them, as they are by now."""
+    for event in bundle.read_events():
+        moment = moment_of(event, bundle)
+        if moment in when:
+            settled = settle(event, now - moment / moments.SECOND) if settle else event
+            if settled is not None:
+                yield moment, settled
+
+
+def is_readable(bundle: Bundle) -> bool:
     """Whether it is an array of objects."""
     if bundle.raw is None:
         return True
@@ -252,13 +251,40 @@ def _repeated(content: Content, separator: bytes, opening: bytes, closing: bytes
     return Prepared(b"", 0, more=blocks, separator=separator, opening=opening, closing=closing)
 
 
-def _rows(encoded: Callable[[], Iterator[bytes]], fields: Iterable[str]) -> Iterator[bytes]:
-    """The lines of a CSV file: the header, then one for each event.
+def file_of(
+    wanted: Wanted,
+    encoded: Callable[[], Iterator[bytes]],
+    columns: Sequence[str],
+    *,
+    source: Callable[[bytes, bytes, bytes], Prepared] | None = None,
+    other_form: bool = False,
+) -> Bundle:
+    """The text of an export in the form that is wanted, as if it were a bundle.
 
-    Without *fields* there is a column for each documented field, and for each custom variable that occurs.
+    Args:
+        encoded: what is in it, one by one.
+        columns: of a table that names none.
+        source: makes the same beforehand, given what stands between, before and after.
+        other_form: an array instead of lines, and lines instead of an array.
+    """
+    if wanted.format == CSV:
+        rows = partial(_rows, encoded, wanted.fields, columns)
+        return Bundle(0, 0, rows, separator=b"", opening=b"", closing=b"")
+    separator, opening, closing = EVENT_SEPARATOR, b"[", b"]\n"
+    if (wanted.format == NDJSON) != other_form:
+        is_empty = source is None and next(encoded(), None) is None
+        separator, opening, closing = LINE_END, b"", b"" if is_empty else LINE_END
+    prepared = None if source is None else partial(source, separator, opening, closing)
+    return Bundle(0, 0, encoded, source=prepared, separator=separator, opening=opening, closing=closing)
+
+
+def _rows(encoded: Callable[[], Iterator[bytes]], fields: Iterable[str], usual: Iterable[str]) -> Iterator[bytes]:
+    """The lines of a CSV file: the header, then one for each event or person.
+
+    Without *fields* there is a column for each *usual* one, and for each custom variable that occurs.
     """
     fields = list(fields)
-    columns = [name for name in fields if name not in SELECTORS] if fields else list(FIELDS)
+    columns = [name for name in fields if name not in SELECTORS] if fields else list(usual)
     if not fields or set(fields) & set(SELECTORS):
         columns += sorted({name for event in encoded() for name in json.loads(event)} - set(columns))
     yield _row(columns)

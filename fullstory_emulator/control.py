@@ -17,6 +17,8 @@
 | `GET /_emulator/events` | all events of the bundles listed now, one a line |
 | `GET /_emulator/exports` | the exports that were created |
 | `POST /_emulator/exported` `{"start": "…", "end": "…"}` | the events an export of this time range would hold now |
+| `GET /_emulator/recording` | the recording settings, and how many versions each has |
+| `POST /_emulator/recording` `{"kind": "geo", "recordGeoMode": "GEO_ALL"}` | changes one: a new version of it |
 | `GET /_emulator/requests` | the request log, keys left out |
 | `DELETE /_emulator/requests` | empties the request log |
 """
@@ -57,6 +59,8 @@ SETTINGS = (
     "endpoint_limits",
     "deletion",
     "settle",
+    "history_member",
+    "history_end",
 )
 
 
@@ -96,10 +100,10 @@ def _answer(emulator: Emulator, request: str, value: Any) -> Answer:
     if request == "POST exported":
         events = emulator.exported(**value)
         return Answer(200, {"Content-Type": "application/x-ndjson"}, (encode(event) + b"\n" for event in events), None)
-    if request == "DELETE requests":
-        emulator.requests.clear()
-    if request in ("GET requests", "DELETE requests"):
-        return answers.document([_request(asdict(request)) for request in list(emulator.requests)])
+    if thing == "recording":
+        return _recording(emulator, method, value)
+    if thing == "requests":
+        return _requests(emulator, method)
     return answers.error(404)
 
 
@@ -119,9 +123,13 @@ def _overview(emulator: Emulator) -> dict[str, Any]:
 
 
 def _change(emulator: Emulator, settings: dict[str, Any]) -> None:
-    from fullstory_emulator.server import MemberStyle
+    from fullstory_emulator.server import HistoryMember, MemberStyle
 
-    choices = {"encoding": get_args(Encoding), "member_style": get_args(MemberStyle)}
+    choices = {
+        "encoding": get_args(Encoding),
+        "member_style": get_args(MemberStyle),
+        "history_member": get_args(HistoryMember),
+    }
     checked: dict[str, Any] = {}  # all are checked before the first is set
     for name, value in settings.items():
         if name not in SETTINGS:
@@ -168,6 +176,27 @@ def _users(emulator: Emulator, method: str, value: Any) -> Answer:
     elif method != "GET":
         return answers.error(405)
     return answers.document(emulator.known.documents())
+
+
+def _recording(emulator: Emulator, method: str, value: Any) -> Answer:
+    if method == "POST":
+        emulator.change_setting(**value)
+    elif method != "GET":
+        return answers.error(405)
+    return answers.document(
+        [
+            {"kind": kind, "platform": platform, "versions": len(versions)}
+            for (kind, platform), versions in emulator.settings.items()
+        ]
+    )
+
+
+def _requests(emulator: Emulator, method: str) -> Answer:
+    if method == "DELETE":
+        emulator.requests.clear()
+    elif method != "GET":
+        return answers.error(405)
+    return answers.document([_request(asdict(request)) for request in list(emulator.requests)])
 
 
 def to_fault(members: dict[str, Any]) -> Fault:

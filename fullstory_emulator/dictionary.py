@@ -1,4 +1,4 @@
-"""The names of the documented members of an event, as Segment Export writes them.
+"""The names of the documented members of an event, and of an individual, as Segment Export writes them.
 
 API: https://developer.fullstory.com/server/v1/segments/export-fields/
 """
@@ -20,6 +20,15 @@ FIELDS = tuple(
     AppName AppPackageName AppDeviceModel AppDeviceVendor AppVersion AppOsVersion AppViewName
     """.split()
 )
+INDIVIDUAL_FIELDS = tuple(
+    """
+    IndvId Created Uid DisplayName Email NumSessions NumPages NumEvents TotalSec ActiveSec
+    AvgSessionSec AvgSessionActiveSec MaxSessionSec
+    LastSessionNumPages LastSessionNumEvents LastSessionSec LastSessionActiveSec LastSessionStart LastEventStart
+    LastPage LastIp LastLatLong LastBrowser LastDevice LastPlatform LastOperatingSystem
+    """.split()
+)
+USER_VARIABLES = ("user_*", "UserVars")  # all of them; what the second means is nowhere said
 RENAMED = {"PageAgent": "PageUserAgent"}  # Data Export's name, Segment Export's name
 CUSTOM = ("user_", "evt_", "page_")  # how the names of custom variables begin
 SELECTORS = tuple(f"{prefix}*" for prefix in CUSTOM)
@@ -28,3 +37,9 @@ SELECTORS = tuple(f"{prefix}*" for prefix in CUSTOM)
 def is_field(name: str) -> bool:
     """Whether `fields` may hold this: a documented name, the name of a custom variable, or all of a kind of them."""
     return name in FIELDS or name in SELECTORS or (name.startswith(CUSTOM) and not name.endswith(("_", "*")))
+
+
+def is_individual_field(name: str) -> bool:
+    """The same for the export of individuals, of which only user variables are known."""
+    is_variable = name.startswith(CUSTOM[0]) and not name.endswith(("_", "*"))
+    return name in INDIVIDUAL_FIELDS or name in USER_VARIABLES or is_variable

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from fullstory_emulator import moments
 from fullstory_emulator.contents import Content, Lines
-from fullstory_emulator.wanted import Wanted
+from fullstory_emulator.individuals import Individuals
+from fullstory_emulator.wanted import INDIVIDUAL, Wanted
 
 if TYPE_CHECKING:
     from fullstory_emulator.server import Emulator
@@ -65,7 +66,7 @@ class Export:
     downloaded: int = 0  # how often a file was begun
     finished: float | None = None
     expires: float | None = None
-    content: Content | None = field(default=None, repr=False)  # of a completed one
+    content: Content | Individuals | None = field(default=None, repr=False)  # of a completed one
 
     @property
     def operation_id(self) -> str:
@@ -210,9 +211,11 @@ class Exports:
             export.downloaded += 1
             return export
 
-    def content(self, wanted: Wanted, now: float) -> Content:
+    def content(self, wanted: Wanted, now: float) -> Content | Individuals:
         """What an export brings that ends at this moment."""
         emulator = self._emulator
+        if wanted.type == INDIVIDUAL:
+            return Individuals(wanted, emulator.begun(now), now, emulator.settle, emulator.individuals)
         return Content(wanted, emulator.begun(now), now, emulator.settle, self._lines if emulator.is_invented else None)
 
     def _finish(self, export: Export, moment: float) -> None:

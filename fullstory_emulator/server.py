@@ -19,22 +19,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from fullstory_emulator import answers, control, data_export, segment_export, sessions, users, wanted
+from fullstory_emulator import answers, control, data_export, segment_export, sessions, settings, users, wanted
 from fullstory_emulator.answers import Answer
-from fullstory_emulator.bundles import Bundle, Event
+from fullstory_emulator.bundles import Bundle, Event, Events
 from fullstory_emulator.exports import USUAL, Course, Export, Exports
 from fullstory_emulator.faults import HARMLESS, Fault, flipped, is_hit, offset, shortened
 from fullstory_emulator.files import Encoding
 from fullstory_emulator.limits import Limit, Limits
 from fullstory_emulator.routes import LEVELS
 from fullstory_emulator.segments import DEMO_SEGMENTS, Segment
+from fullstory_emulator.settings import Settings, demo_settings, next_version, setting_key
 from fullstory_emulator.settling import Settle
 from fullstory_emulator.users import Users
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from fullstory_emulator.account import Account
 
 MemberStyle = Literal["numbers", "strings", "lower", "capital_strings"]
+HistoryMember = Literal["nextPaginationToken", "next_pagination_token"]
 
 DEMO_KEY = "demo-key-not-secret"
 DELAY = 86400  # seconds after its end until a bundle is available
@@ -55,7 +57,7 @@ SERVER = "fullstory_emulator"  # as the header says
 EXPORT_LIFETIME = 7 * 86400.0  # seconds; API: an example at …/server/v1/operations/get-operation-status/ has 6.5 days
 LINK_LIFETIME = 300.0  # seconds; API: https://developer.fullstory.com/get-export-results/index.html
 
-ROUTES = (*data_export.ROUTES, *segment_export.ROUTES, *users.ROUTES, *sessions.ROUTES)
+ROUTES = (*data_export.ROUTES, *segment_export.ROUTES, *users.ROUTES, *sessions.ROUTES, *settings.ROUTES)
 
 
 @dataclass
@@ -102,6 +104,13 @@ class Emulator:
             wrong. `sessions`, if it is there, is a list of UserId, SessionId and the time of its start; otherwise these
             are those of the events with the same uid, or else id. None: whoever the events tell of.
         deletion: how the deletion of a user goes, see `Course`; each look at the user counts as a poll, too.
+        individuals: what a Segment Export of individuals brings, as dicts or encoded, in a list or from a function that
+            returns an iterator; None: what follows from the events.
+        settings: of recording, by kind and platform (`""` for the kinds that have none), the newest version first;
+            None: those of an invented account. See also `change_setting`.
+        history_member: how their histories spell the token of the next page, `nextPaginationToken` or
+            `next_pagination_token`.
+        history_end: the token when there is no further page; None: the member is not there.
         settle: called as `settle(event, age in seconds)`; returns the event as it is seen at that age, or None if it is
             not to be seen yet. None: events are at once as they stay.
         faults: what goes wrong, see `Fault`.
@@ -135,6 +144,10 @@ class Emulator:
         endpoint_limits: Mapping[str, Limit] | None = None,
         users: Iterable[dict[str, Any]] | None = None,
         deletion: Course = USUAL,
+        individuals: Events | None = None,
+        settings: Settings | None = None,
+        history_member: HistoryMember = "nextPaginationToken",
+        history_end: str | None = "",
         settle: Settle | None = None,
         faults: Iterable[Fault] = (),
         remake: Callable[[Bundle, int], Bundle | None] | None = None,
@@ -161,6 +174,11 @@ class Emulator:
         self.endpoint_limits: dict[str, Limit] = dict(endpoint_limits or {})
         self.users: list[dict[str, Any]] | None = None if users is None else list(users)
         self.deletion = deletion
+        self.individuals = individuals
+        if settings is not None:
+            self.settings = settings
+        self.history_member: HistoryMember = history_member
+        self.history_end = history_end
         self.settle = settle
         self.made = Exports(self)
         self.known = Users(self)
@@ -255,6 +273,27 @@ class Emulator:
         self._bundles = list(bundles)
         self._account = None
 
+    @cached_property
+    def settings(self) -> Settings:
+        """The recording settings; those of an invented account are made when they are first asked for."""
+        return demo_settings()
+
+    def change_setting(
+        self, kind: str, platform: str | None = None, *, by: str = "owner@example.com", **members: Any
+    ) -> None:
+        """Change members of a recording setting, now: a new version on top of its history.
+
+        Args:
+            platform: None: `web` if the kind has platforms.
+            by: who does it.
+
+        Raises:
+            ValueError: there is no such kind, or it has no such platform.
+        """
+        key = setting_key(kind, platform)
+        versions = self.settings.get(key, [])
+        self.settings[key] = [next_version(versions, self.now, by, members), *versions]
+
     @property
     def exports(self) -> list[Export]:
         """The exports that were created, oldest first."""
@@ -270,7 +309,7 @@ class Emulator:
         return self._bundles if self._account is None else self._account.bundles(now, begun=True)
 
     def exported(self, start: str = "", end: str = "", **members: Any) -> list[Event]:
-        """The events of a Segment Export of this time range that would end now: the truth to compare with.
+        """The events, or people, of a Segment Export of this time range that would end now: the truth to compare with.
 
         *members* are further members of the request that creates it; without any it is all events of everyone.
         """

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fullstory_emulator import moments
-from fullstory_emulator.dictionary import is_field
+from fullstory_emulator.dictionary import is_field, is_individual_field
 from fullstory_emulator.segments import Segment
 
-TYPES = ("TYPE_EVENT", "TYPE_INDIVIDUAL")
+INDIVIDUAL = "TYPE_INDIVIDUAL"
+TYPES = ("TYPE_EVENT", INDIVIDUAL)
 FORMATS = ("FORMAT_JSON", "FORMAT_NDJSON", "FORMAT_CSV")
 # the page's schema says these, its prose has singular forms
 SCOPES = ("SCOPE_EVENTS", "SCOPE_PAGES", "SCOPE_SESSIONS", "SCOPE_INDIVIDUALS")
@@ -81,7 +82,9 @@ def parse(body: bytes, segments: Sequence[Segment], now: float) -> tuple[dict[st
     format_ = _one_of(given["format"], FORMATS, "format")
     details = _members(given.get("eventDetails") or {}, ("scope",), "eventDetails")
     scope = _one_of(details.get("scope", SCOPES[0]), SCOPES, "eventDetails.scope")
-    fields = _fields(given.get("fields"))
+    if type_ == INDIVIDUAL and "eventDetails" in given:
+        raise Refusal(400, "eventDetails are for TYPE_EVENT only")
+    fields = _fields(given.get("fields"), is_individual_field if type_ == INDIVIDUAL else is_field)
     time_range = _range(given["timeRange"], "timeRange")
     if not isinstance(given.get("timezone", ""), str):
         raise Refusal(400, "timezone is a text")
@@ -95,8 +98,6 @@ def parse(body: bytes, segments: Sequence[Segment], now: float) -> tuple[dict[st
         segment_range = Range(pinned - int(segment.days * DAY))
     else:
         segment_range = Range()
-    if type_ == "TYPE_INDIVIDUAL":
-        raise Refusal(400, "TYPE_INDIVIDUAL is not supported here")
     return sent, Wanted(segment, type_, format_, time_range, segment_range, fields, scope)
 
 
@@ -140,12 +141,12 @@ def _moment(value: Any, name: str) -> int:
         raise Refusal(400, f"{name} is not an RFC 3339 time: {value!r}") from None
 
 
-def _fields(value: Any) -> tuple[str, ...]:
+def _fields(value: Any, is_known: Callable[[str], bool]) -> tuple[str, ...]:
     names = [] if value is None else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Refusal(400, "fields is an array of names")
     for name in names:
-        if not is_field(name):
+        if not is_known(name):
             raise Refusal(400, f"there is no field {name!r}")
         if names.count(name) > 1:
             raise Refusal(400, f"the field {name!r} is named twice")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tap_fullstory.errors import ConfigError
+from tap_fullstory.errors import ConfigError, TapError
 
 UID, EMAIL, ID = "uid", "email", "id"
 KINDS = (UID, EMAIL, ID)
+
+
+class UnknownUserError(TapError):
+    """Fullstory does not know whom somebody asks for, or not by what the question needs."""
+
+    status = 67  # of sysexits.h: user unknown
 
 
 @dataclass(frozen=True)

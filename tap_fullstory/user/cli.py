@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tap_fullstory import __version__, logs
 from tap_fullstory.command import CONFIG_HELP, print_result, read_config, status_of
-from tap_fullstory.errors import TapError, UnknownUserError
+from tap_fullstory.errors import TapError
 
 if TYPE_CHECKING:
     from tap_fullstory.client import Client
@@ -230,6 +230,7 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
 
 def _found(people: People, asked: Asked, *, alone: bool) -> list[Receipt]:
     """Return a receipt, to be filled in, for everybody who is meant; one of nobody if there is none, unless *alone*."""
+    from tap_fullstory.user.asked import UnknownUserError
     from tap_fullstory.user.deletion import Receipt
 
     try:

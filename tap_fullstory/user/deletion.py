@@ -21,11 +21,10 @@ from tap_fullstory.errors import (
     ExportPendingError,
     RequestError,
     ResponseError,
-    UnknownUserError,
 )
 from tap_fullstory.moments import to_text
 from tap_fullstory.sources.segment_export import COMPLETED, GONE, OPERATIONS
-from tap_fullstory.user.asked import ID, Asked
+from tap_fullstory.user.asked import ID, Asked, UnknownUserError
 from tap_fullstory.user.people import INDIVIDUALS, REPORT, USERS, User, is_path_segment
 
 LOGGER = logging.getLogger(__name__)

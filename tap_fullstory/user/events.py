@@ -14,10 +14,10 @@ from typing import Any
 from tap_fullstory.bundles import check, read_chunks, split_events
 from tap_fullstory.client import Client, NotFoundError, RateLimit
 from tap_fullstory.config import Config
-from tap_fullstory.errors import BundleError, UnknownUserError
+from tap_fullstory.errors import BundleError
 from tap_fullstory.records import read_members
 from tap_fullstory.spool import Spool, SpoolFile
-from tap_fullstory.user.asked import UID, Asked
+from tap_fullstory.user.asked import UID, Asked, UnknownUserError
 from tap_fullstory.user.people import shown
 
 USER_EVENTS = "/api/v1/export/userEvents"

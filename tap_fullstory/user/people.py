@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from tap_fullstory.client import Client, NotFoundError, RateLimit
 from tap_fullstory.config import Config
-from tap_fullstory.errors import AuthError, ResponseError, UnknownUserError
+from tap_fullstory.errors import ForbiddenError, ResponseError
 from tap_fullstory.moments import LATEST, SECOND, to_text
-from tap_fullstory.user.asked import EMAIL, ID, UID, Asked
+from tap_fullstory.user.asked import EMAIL, ID, UID, Asked, UnknownUserError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class People:
         """Raise an error for who is unknown: their list of sessions is as empty as that of who has none."""
         try:
             self.find(asked)
-        except AuthError:
+        except ForbiddenError:
             LOGGER.info("Whether there is such a user cannot be seen: the key may list sessions, but not users.")
 
 

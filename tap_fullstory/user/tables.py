@@ -78,10 +78,10 @@ def sessions_table(sessions: Iterable[Session]) -> str:
 def session_members(session: Session) -> dict[str, str]:
     """Return a session for JSON, under the names of the stream `user_sessions`."""
     return {
-        "user_id": session.user_id,
-        "session_id": session.session_id,
-        "created_time": session.created_time,
-        "url": session.url,
+        "userId": session.user_id,
+        "sessionId": session.session_id,
+        "createdTime": session.created_time,
+        "fsUrl": session.url,
     }
 
 

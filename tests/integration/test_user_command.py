@@ -209,19 +209,19 @@ def test_a_list_without_end(user: Command, emulator: Emulator) -> None:
 
 def test_sessions_newest_first(user: Command, emulator: Emulator) -> None:
     """The link to what happened last is the one that is looked for."""
-    assert ["20", "10"] == [one["session_id"] for one in user.json("sessions", "--uid", DANA)]
+    assert ["20", "10"] == [one["sessionId"] for one in user.json("sessions", "--uid", DANA)]
     (newest,) = user.json("sessions", "--id", str(2**62 + 1), "--count", "1")
     assert {
-        "user_id": str(2**62 + 1),
-        "session_id": "20",
-        "created_time": rfc(FIRST + 2 * HOUR),
+        "userId": str(2**62 + 1),
+        "sessionId": "20",
+        "createdTime": rfc(FIRST + 2 * HOUR),
     }.items() <= newest.items()
     since = rfc(FIRST + 2 * HOUR)
-    assert ["20"] == [one["session_id"] for one in user.json("sessions", "--uid", DANA, "--since", since)]
-    assert ["50", "40", "30"] == [one["session_id"] for one in user.json("sessions", "--email", SHARED)]
+    assert ["20"] == [one["sessionId"] for one in user.json("sessions", "--uid", DANA, "--since", since)]
+    assert ["50", "40", "30"] == [one["sessionId"] for one in user.json("sessions", "--email", SHARED)]
     status, printed, _ = user.run("sessions", "--uid", DANA)
     assert (0, 3) == (status, printed.count("\n"))
-    assert newest["url"] in printed
+    assert newest["fsUrl"] in printed
 
 
 def test_all_sessions_since_a_time(user: Command, emulator: Emulator) -> None:

@@ -168,7 +168,7 @@ def test_requests_change_nothing() -> None:
     verbs = {"get", "post", "put", "patch", "delete", "request", "send", "head", "options", "urlopen"}
     calls = {(module, call) for module in MODULES for call in called(module) if call.rpartition(".")[2] in verbs}
     requesting = {
-        (module, call) for module, call in calls if "session" in call or call.startswith(("requests.", "urllib"))
+        (module, call) for module, call in calls if "_session." in call or call.startswith(("requests.", "urllib"))
     }
 
     methods = {
