@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tap_fullstory.errors import ConfigError, ResponseError
+from tap_fullstory.errors import STATUS_BUG, ConfigError, ResponseError, Stopped, TapError, TargetClosed
 from tap_fullstory.user.asked import Asked, read_asked
-from tap_fullstory.user.cli import run
-from tap_fullstory.user.deletion import Receipt, _parse_deletion, _parse_state, exit_status
+from tap_fullstory.user.cli import _parser, run
+from tap_fullstory.user.deletion import (
+    ACCEPTED,
+    DELETED,
+    FAILED,
+    PENDING,
+    UNKNOWN,
+    WOULD,
+    Receipt,
+    _parse_deletion,
+    _parse_state,
+    exit_status,
+)
 from tap_fullstory.user.events import one_line
 from tap_fullstory.user.people import Session, User, _parse_sessions, _parse_users, is_path_segment, parse_user, seen
 from tap_fullstory.user.tables import event_rows, receipts_table, sessions_table, to_json, user_card, users_table
 
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
 HOSTILE = "\x1b[2J\x9b31m\u202e\r\n\x00\ud800"  # clears a screen, colours it, turns text around
 
 
@@ -199,3 +212,22 @@ def test_wrong_command_lines(arguments: tuple[str, ...], capsys: pytest.CaptureF
         run(arguments)
     assert 2 == ended.value.code
     assert not capsys.readouterr().out
+
+
+def test_readme_explains_the_command() -> None:
+    """An option, a status or a word of a receipt that stands nowhere has to be looked up in the code."""
+    section = README.partition("\n## A person: look up, export, delete\n")[2].partition("\n## ")[0]
+    options = {name for action in _parser()._actions for name in action.option_strings if name.startswith("--")}
+    assert options - {"--help", "--version"} <= {*re.findall(r"--[a-z-]+", section)}
+    receipts = section.partition("| status | means |")[2].partition("\n\n")[0]
+    assert {UNKNOWN, WOULD, DELETED, ACCEPTED, PENDING, FAILED} == {
+        *re.findall(r"^\| `(\w+)` ", receipts, re.MULTILINE)
+    }
+
+    table = section.partition("<!-- begin user statuses -->")[2].partition("<!-- end user statuses -->")[0]
+    told = {int(one) for cells in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for one in cells.split(", ")}
+    kinds = [TapError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    codes = {kind.status for kind in kinds} | {STATUS_BUG, TargetClosed.status, Stopped(2).status, Stopped(15).status}
+    assert {0, 2, *codes} == told
