@@ -125,6 +125,8 @@ def _check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
                 parser.error(f"--{name.replace('_', '-')} is for {action}")
     if not any((args.uid, args.email, args.id, args.file)):
         parser.error("--uid, --email, --id or --file names nobody")
+    if any(re.search("[\ud800-\udfff]", value) for value in (args.uid, args.email, args.id) if value):
+        parser.error("--uid, --email or --id is not UTF-8")
     if args.action == "delete" and not (args.yes or args.dry_run or _can_ask()):
         parser.error(
             "delete asks before it deletes, and there is no terminal to ask on: add --yes, or --dry-run to look"

@@ -28,6 +28,7 @@ REPORT = "Please report this with the line above."
 
 Members = dict[str, Any]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 
 
@@ -208,12 +209,12 @@ def shown(asked: Asked) -> str:
 def parse_user(answer: Any) -> User:
     """Check a user as v2 shows one."""
     members = _parse_object(answer)
-    user_id = _text(members.get("id"))
+    user_id = _id(members.get("id"))
     if not user_id:
         raise ResponseError('A user is not as documented: no text "id".', REPORT)
     return User(
         id=user_id,
-        uid=_text(members.get("uid")),
+        uid=_id(members.get("uid")),
         email=_text(members.get("email")),
         name=_text(members.get("display_name")),
         is_being_deleted=members.get("is_being_deleted") is True,
@@ -253,6 +254,12 @@ def _parse_object(answer: Any) -> Members:
 def _text(value: Any) -> str:
     """Return an id or a name as text; empty: there is none."""
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _id(value: Any) -> str:
+    """Return an id that can be asked for; empty: there is none. A lone surrogate has no form that could be sent."""
+    text = _text(value)
+    return "" if _SURROGATE.search(text) else text
 
 
 def seen(individual: Mapping[str, Any]) -> dict[str, str]:

@@ -182,6 +182,14 @@ def test_what_users_hold_does_not_steer_the_terminal(user: Command, emulator: Em
     assert properties == user.json("get", "--uid", BO)[0]["properties"]
 
 
+def test_ids_that_cannot_be_sent(user: Command, emulator: Emulator) -> None:
+    """A uid of half a character is what broken clients write; such a user can still be seen and deleted, by id."""
+    emulator.users = [{"id": "1", "uid": "\ud800", "email": SHARED}, {"id": "2", "uid": "..", "email": SHARED}]
+    assert ["1", "2"] == [one["id"] for one in user.json("get", "--email", SHARED)]
+    assert ["accepted"] * 2 == [one["status"] for one in user.json("delete", "--email", SHARED, "--yes")]
+    assert [f"{USERS}/1", f"{USERS}/2"] == deletions(emulator)
+
+
 def test_a_list_that_does_not_filter_names_nobody_else(user: Command, emulator: Emulator) -> None:
     """If a filter were ignored, everybody in the account would be taken for who was asked for, and deleted."""
     emulator.users = [{"id": str(i), "uid": f"u{i}"} for i in range(3)]

@@ -41,6 +41,8 @@ def steers(text: str) -> bool:
 def test_nothing_from_fullstory_steers_a_terminal(name: str) -> None:
     """Whoever can choose their name could write into the terminal of those who look them up."""
     value: Any = {HOSTILE: HOSTILE} if name == "properties" else HOSTILE
+    if name in ("id", "uid"):
+        value = HOSTILE[:-1]  # ids with half a character are none
     user = parse_user({"id": "1", name: value})
     receipt = Receipt(Asked("uid", HOSTILE), user, "failed", HOSTILE, HOSTILE)
 
@@ -137,6 +139,7 @@ def test_odd_members_of_users_are_harmless() -> None:
     user = parse_user({"id": 5, "uid": 2**70, "email": ["x"], "display_name": None, "is_being_deleted": "yes"})
     assert ("5", str(2**70), "", "", False) == (user.id, user.uid, user.email, user.name, user.is_being_deleted)
     assert {"first_seen": "2020"} == seen({"firstSeen": "2020", "lastSeen": None, "numSessions": True})
+    assert not parse_user({"id": "5", "uid": "\ud800"}).uid  # no request could name it
     assert "id  5" in user_card(parse_user({"id": 5, "properties": []}), {})
 
 
@@ -195,6 +198,7 @@ BO = ("--uid", "bo")
         ("get",),
         ("look", *BO),
         ("get", "--uid", ""),
+        ("get", "--uid", "\udcff"),  # a byte of the command line that is no UTF-8
         ("get", *BO, "--email", "a@example.com"),
         ("get", *BO, "--yes"),
         ("get", "--file", "x"),
