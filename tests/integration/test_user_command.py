@@ -212,6 +212,15 @@ def test_a_list_without_end(user: Command, emulator: Emulator) -> None:
     assert 2 == emulator.count(USERS)
 
 
+def test_more_users_than_share_an_email(user: Command, emulator: Emulator) -> None:
+    """A list that goes on and on is not taken for people who are meant, least of all to be deleted."""
+    emulator.users = [{"id": str(i), "email": SHARED} for i in range(1001)]
+    status, printed, log = user.run("delete", "--email", SHARED, "--yes")
+    assert (65, "") == (status, printed)
+    assert "without end" in log
+    assert [] == deletions(emulator)
+
+
 # Sessions -------------------------------------------------------------------------------------------------------------
 
 
