@@ -67,7 +67,9 @@ setup(
         "test": test,
         "dev": dev,
     },
-    entry_points={"console_scripts": ["tap-fullstory=tap_fullstory.cli:main"]},
+    entry_points={
+        "console_scripts": ["tap-fullstory=tap_fullstory.cli:main", "fullstory-user=tap_fullstory.user.cli:main"]
+    },
     keywords=["fullstory", "singer", "singer-tap", "meltano", "tap", "elt", "data export", "events", "analytics"],
     project_urls={
         "Fullstory Data Export": "https://developer.fullstory.com/server/v1/exports/list-event-exports/",

@@ -14,15 +14,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tap_fullstory import __version__, logs
-from tap_fullstory.errors import STATUS_BUG, ConfigError, SpoolError, Stopped, TapError, TargetClosed
+from tap_fullstory.command import CONFIG_HELP, print_result, read_config, status_of, stdout
+from tap_fullstory.errors import ConfigError
 
 if TYPE_CHECKING:
     from tap_fullstory.batch import BatchWriter
     from tap_fullstory.client import Client
     from tap_fullstory.config import BatchConfig, Config
+    from tap_fullstory.errors import TapError
     from tap_fullstory.files import FileWriter
     from tap_fullstory.messages import MessageWriter
     from tap_fullstory.metrics import Metrics
@@ -44,7 +46,6 @@ KEPT_MEMORY = 16 * 1024 * 1024  # bytes
 
 DESCRIPTION = "Singer tap for Fullstory: every captured event, append only, as Singer messages on stdout."
 ABOUT_FORMATS, FILE_FORMATS = ("text", "json", "markdown"), ("parquet", "csv", "jsonl")
-CONFIG_HELP = "settings, JSON; of several the later ones win; the word ENV reads the variables TAP_FULLSTORY_<SETTING>"
 EPILOG = "exit status: 0 complete, 2 command line, 65 data, 69 and 75 run again later, 74 folder, 77 key, 78 settings"
 
 
@@ -61,36 +62,28 @@ def run(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
     logs.configure(os.environ)
     _check(args)
-    try:
-        if args.about:
-            _about(args)
-        elif args.test:
-            _test(args)
-        elif args.suggest_columns:
-            _suggest_columns(args)
-        elif args.plan:
-            _plan(args)
-        elif args.merge_state:
-            _merge_state(args)
-        elif args.discover:
-            _discover(args)
-        else:
-            _sync(args)
-    except TapError as error:
-        LOGGER.critical("%s", error)
-        return error.status
-    except TargetClosed as error:
-        LOGGER.critical("The target closed the pipe: see what it said. Run again with the last state that it printed.")
-        return error.status
-    except Stopped as error:
-        LOGGER.critical("Stopped by a signal. Run again with the last state to go on from there.")
-        return error.status
-    except KeyboardInterrupt:
-        return 130
-    except Exception:
-        LOGGER.critical("This is a bug of the tap. Please report it with the lines below.", exc_info=True)
-        return STATUS_BUG
-    return 0
+    return status_of(
+        lambda: _run(args),
+        closed="The target closed the pipe: see what it said. Run again with the last state that it printed.",
+        stopped="Stopped by a signal. Run again with the last state to go on from there.",
+    )
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.about:
+        _about(args)
+    elif args.test:
+        _test(args)
+    elif args.suggest_columns:
+        _suggest_columns(args)
+    elif args.plan:
+        _plan(args)
+    elif args.merge_state:
+        _merge_state(args)
+    elif args.discover:
+        _discover(args)
+    else:
+        _sync(args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,7 +138,7 @@ def _workers(text: str) -> int:
 def _about(args: argparse.Namespace) -> None:
     from tap_fullstory.about import FORMATS, about
 
-    _print(FORMATS[args.format or ABOUT_FORMATS[0]](about()))
+    print_result(FORMATS[args.format or ABOUT_FORMATS[0]](about()))
 
 
 def _discover(args: argparse.Namespace) -> None:
@@ -153,7 +146,7 @@ def _discover(args: argparse.Namespace) -> None:
     from tap_fullstory.catalog import discover
 
     parsed = config.parse_columns(config.read_settings(args.config or (), os.environ))
-    _print(json.dumps(discover(all_streams(parsed)), ensure_ascii=False, indent=2))
+    print_result(json.dumps(discover(all_streams(parsed)), ensure_ascii=False, indent=2))
 
 
 def all_streams(parsed: Config) -> list[Stream]:
@@ -203,11 +196,11 @@ def _test(args: argparse.Namespace) -> None:
     now = time.time_ns()
     at = begin(parse_events_bookmark(bookmarks.get("events")), parsed, now)
     names = ", ".join(stream.name for stream, _ in selected)
-    _print(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
+    print_result(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
     client = Client(replace(parsed, retry_timeout=min(parsed.retry_timeout, PATIENCE)), Report(), Metrics())
     first: TapError | None = None
     for result in Checks(parsed, client, at, now // SECOND, [stream for stream, _ in selected]).results():
-        _print(logs.FORMATTER.hidden(str(result)))
+        print_result(logs.FORMATTER.hidden(str(result)))
         first = first or result.error
     if first:
         raise first
@@ -221,13 +214,13 @@ def _suggest_columns(args: argparse.Namespace) -> None:
     from tap_fullstory.spool import Spool
     from tap_fullstory.suggest import suggest, to_text_list
 
-    parsed = _settings(args)
+    parsed = read_config(args, _parser())
     stop_at_once()
     report = Report()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     client = Client(parsed, report, Metrics())
     source = open_source(parsed, client, spool, None)
-    _print(to_text_list(suggest(source, parsed, report)))
+    print_result(to_text_list(suggest(source, parsed, report)))
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -240,7 +233,7 @@ def _plan(args: argparse.Namespace) -> None:
     from tap_fullstory.spool import Spool
     from tap_fullstory.state import parse_events_bookmark, read_bookmarks
 
-    parsed = _settings(args)
+    parsed = read_config(args, _parser())
     bookmarks = read_bookmarks(args.state) if args.state is not None else {}
     stop_at_once()
     at = begin(parse_events_bookmark(bookmarks.get("events")), parsed, time.time_ns())
@@ -248,28 +241,15 @@ def _plan(args: argparse.Namespace) -> None:
     source = open_source(parsed, Client(parsed, Report(), Metrics()), spool, None)
     lines = plan(source, parsed, at, Choice(args.window or USUAL_WINDOW, args.workers, args.newest_first))
     if lines:
-        _print("\n".join(map(json.dumps, lines)))
+        print_result("\n".join(map(json.dumps, lines)))
 
 
 def _merge_state(args: argparse.Namespace) -> None:
     from tap_fullstory.merge import merge
     from tap_fullstory.state import read_bookmarks
 
-    start = _settings(args).start_date if args.config else None
-    _print(json.dumps(merge([(path, read_bookmarks(path)) for path in args.merge_state], start)))
-
-
-def _settings(args: argparse.Namespace) -> Config:
-    """Return the settings; warns of what is odd in them."""
-    from tap_fullstory import config
-
-    if not args.config:
-        _parser().error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
-    settings = config.read_settings(args.config, os.environ)
-    logs.FORMATTER.hide(config.secrets(settings))
-    for line in config.unknown_settings(settings):
-        LOGGER.warning("%s", line)
-    return config.parse_config(settings, os.environ)
+    start = read_config(args, _parser()).start_date if args.config else None
+    print_result(json.dumps(merge([(path, read_bookmarks(path)) for path in args.merge_state], start)))
 
 
 def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any], str | None]:
@@ -277,7 +257,7 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
     from tap_fullstory.catalog import read_catalog, select
     from tap_fullstory.state import read_state
 
-    parsed = _settings(args)
+    parsed = read_config(args, _parser())
     selected = select(all_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     begins = args.state is None or (args.to is not None and not os.path.exists(args.state))  # then it will be made
     bookmarks, begun = ({}, None) if begins else read_state(args.state)
@@ -346,14 +326,14 @@ def _sync(args: argparse.Namespace) -> None:
             LOGGER.info("%s", line)
         LOGGER.info("%s", report.summary())
     if files:
-        _print(json.dumps(files.result))
+        print_result(json.dumps(files.result))
 
 
 def _messages(stop: Stop) -> MessageWriter:
     """Return what writes Singer messages to stdout."""
     from tap_fullstory.messages import MessageWriter
 
-    return MessageWriter(_stdout().fileno(), stop)
+    return MessageWriter(stdout().fileno(), stop)
 
 
 def _batches(parsed: Config, batch_config: BatchConfig, stop: Stop) -> BatchWriter:
@@ -425,23 +405,3 @@ def _keep_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY)
-
-
-def _print(text: str) -> None:
-    """Print the one result of a mode that is no sync."""
-    stdout = _stdout()
-    try:
-        stdout.write(text.encode() + b"\n")
-        stdout.flush()
-    except BrokenPipeError as error:
-        # else the interpreter would complain once more when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-        raise TargetClosed from error
-    except OSError as error:
-        raise SpoolError(f"stdout cannot be written ({error.strerror}).") from error
-
-
-def _stdout() -> BinaryIO:
-    if sys.stdout is None:
-        raise SpoolError("stdout is closed. Pipe it into a target or into a file.")
-    return sys.stdout.buffer

@@ -252,6 +252,13 @@ class Client:
         """
         return self._json(_Asked("POST", url, body=body), parse, limit, hints, once=once)
 
+    def delete_json(self, url: str, parse: Callable[[Any], T], *, limit: RateLimit) -> T:
+        """Delete what is at *url* and return what *parse* makes of the answer; see `get_json`.
+
+        Like any request it is sent again when an answer is lost on its way: what is gone by then is not found.
+        """
+        return self._json(_Asked("DELETE", url), parse, limit, None)
+
     def _json(
         self,
         asked: _Asked,

@@ -47,7 +47,7 @@ class OneLine(logging.Formatter):
         if self.structured:
             return json.dumps(self._hidden_in(_structure(record)), separators=(",", ":"))
         text = self.hidden(super().format(record))
-        return text if record.exc_info else _plain(" ".join(text.splitlines()))
+        return text if record.exc_info else plain(" ".join(text.splitlines()))
 
     def hidden(self, text: str) -> str:
         """Return *text* without secrets; to be asked before a text is cut, or the beginning of one could be left."""
@@ -100,7 +100,7 @@ def _spellings(secret: str) -> tuple[str, ...]:
     return (secret, *in_url, json.dumps(secret)[1:-1], repr(secret)[1:-1], b2a_base64(data, newline=False).decode())
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return *text* without what would steer a terminal: names and answers may hold anything."""
     if text.isprintable():
         return text

@@ -207,7 +207,8 @@ def test_readme_explains_every_exit_status() -> None:
     kinds = [errors.TapError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        in_code.add(kind.status)
+        if not kind.__module__.startswith("tap_fullstory.user."):  # that command has a table of its own
+            in_code.add(kind.status)
 
     assert sorted({*in_code, KILLED}) == [*runbook()]
     script = (EXAMPLES / "cron" / "tap-fullstory.sh").read_text("utf-8")

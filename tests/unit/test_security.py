@@ -53,6 +53,7 @@ WRITING = {
 WRITERS = {"spool.py", "storage.py", "encoders.py"}  # the last one opens drafts of storage
 SEGMENT_EXPORT = "sources/segment_export.py"
 CANCEL = """f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}/cancel\""""
+USER = "tap_fullstory.user"  # the package of the command that deletes
 UNCHECKED = {"verify", "cert_reqs", "check_hostname", "assert_hostname", "ssl_context"}
 
 
@@ -103,7 +104,7 @@ def test_only_spool_and_storage_make_files(module: str) -> None:
     """A file made anywhere else would not have its mode and its name."""
     calls = {call for call in called(module) if call.rpartition(".")[2] in WRITING}
 
-    assert calls <= {"self._spool.open", "os.open"}
+    assert calls <= {"self._spool.open", "spool.open", "os.open"}
     assert [] == [
         ast.unparse(node)
         for node in nodes(module)
@@ -163,11 +164,11 @@ def test_files_for_a_warehouse_are_named_by_integers_and_times(tmp_path: Path, b
 
 
 def test_requests_change_nothing() -> None:
-    """The tap has no way to change or delete anything at Fullstory; exports that it asks for it may cancel."""
+    """A sync has no way to change or delete anything at Fullstory; exports that it asks for it may cancel."""
     verbs = {"get", "post", "put", "patch", "delete", "request", "send", "head", "options", "urlopen"}
     calls = {(module, call) for module in MODULES for call in called(module) if call.rpartition(".")[2] in verbs}
     requesting = {
-        (module, call) for module, call in calls if "session" in call or call.startswith(("requests.", "urllib"))
+        (module, call) for module, call in calls if "_session." in call or call.startswith(("requests.", "urllib"))
     }
 
     methods = {
@@ -177,7 +178,7 @@ def test_requests_change_nothing() -> None:
     }
 
     assert {("client.py", "self._session.request")} == requesting
-    assert {"GET", "POST"} == methods
+    assert {"GET", "POST", "DELETE"} == methods
     posting = {
         (module, function.name, ast.unparse(url.value))
         for module in MODULES
@@ -190,6 +191,33 @@ def test_requests_change_nothing() -> None:
         (SEGMENT_EXPORT, "_create", "f'{self._config.api_url}{EXPORTS}'"),
         (SEGMENT_EXPORT, "_cancel_export", ast.unparse(ast.parse(CANCEL))),
     } == posting
+
+
+def test_only_the_user_command_deletes() -> None:
+    """A sync that could reach what deletes would be one mistake away from deleting."""
+    naming = {
+        module
+        for module in MODULES
+        for node in nodes(module)
+        if (isinstance(node, ast.Attribute) and node.attr == "delete_json")
+        or (isinstance(node, ast.Constant) and node.value in ("DELETE", "delete_json"))
+    }
+    importing = {
+        module
+        for module in MODULES
+        for node in nodes(module)
+        if (isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{USER}."))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "tap_fullstory"
+            and "user" in {n.name for n in node.names}
+        )
+        or (isinstance(node, ast.Import) and any(f"{n.name}.".startswith(f"{USER}.") for n in node.names))
+    }
+
+    assert {"client.py", "user/deletion.py"} == naming
+    assert {module for module in MODULES if module.startswith("user/")} >= importing
+    assert "user/cli.py" in importing
 
 
 @pytest.mark.parametrize("module", MODULES)
