@@ -23,7 +23,11 @@
   {{- return("case when pg_input_is_valid(" ~ text ~ ", '" ~ type ~ "') then cast(" ~ text ~ ' as ' ~ type ~ ') end') -}}
 {% endmacro %}
 
-{% macro duckdb__safe_cast(text, type) %}{{ return('try_cast(' ~ text ~ ' as ' ~ type ~ ')') }}{% endmacro %}
+{% macro duckdb__safe_cast(text, type) %}
+  {% set value = 'try_cast(' ~ text ~ ' as ' ~ type ~ ')' %}
+  {# what no double holds would be infinite #}
+  {{- return('case when isfinite(' ~ value ~ ') then ' ~ value ~ ' end' if type == 'double precision' else value) -}}
+{% endmacro %}
 
 
 {# what the parentheses of a pattern hold, null if there is no such thing or it is empty #}

@@ -53,9 +53,10 @@
     {% set value = 'case ' ~ text ~ " when 'true' then true when 'false' then false end" %}
   {% elif variable.type == 'timestamp' %}
     {# without a zone it is UTC #}
-    {% set zoned = '(' ~ text ~ " || case when " ~ text ~ " ~ '^.*T.*(Z|[+-][0-9]{2}:?[0-9]{2})$' then '' else ' +00' end)" %}
+    {% set zoned = "case when " ~ text ~ " ~ '^.*T.*(Z|[+-][0-9]{2}:?[0-9]{2})$' then " ~ text
+      ~ " when " ~ text ~ " ~ '^.*T.*$' then " ~ text ~ " || 'Z' else " ~ text ~ " || 'T00:00:00Z' end" %}
     {% set value = "case when " ~ text ~ " ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.*)?$' then "
-      ~ fullstory_singer.safe_cast(zoned, 'timestamp with time zone') ~ " end at time zone 'UTC'" %}
+      ~ fullstory_singer.safe_cast('(' ~ zoned ~ ')', 'timestamp with time zone') ~ " end at time zone 'UTC'" %}
   {% else %}
     {% set value = "nullif(" ~ text ~ ", '')" %}
   {% endif %}
