@@ -1,6 +1,6 @@
--- user_plan_str: an account's own variable, named in fullstory_custom_vars
-select page, user_plan_str as plan, count(*) as rage_clicks
-from {{ ref('stg_fullstory__events') }}
-where event_mod_frustrated > 0 and event_time >= current_date - interval '7 days'
-group by page, plan
-order by rage_clicks desc
+-- user_plan_str is a variable of the account, named in fullstory_custom_vars.
+SELECT page, user_plan_str AS plan, count(*) AS rage_clicks
+  FROM {{ ref('stg_fullstory__events') }}
+ WHERE event_mod_frustrated > 0 AND event_time >= current_date - interval '7 days'
+ GROUP BY page, plan
+ ORDER BY rage_clicks DESC
