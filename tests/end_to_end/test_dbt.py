@@ -33,6 +33,9 @@ VARIABLES: list[Any] = [
     {"name": "evt_coupons_strs", "column": "coupons"}, "evt_number_int", "evt_real", "evt_bool", "evt_date",
 ]  # fmt: skip
 
+README = (PACKAGE / "README.md").read_text("utf-8")
+DEPS, BUILD, FRESHNESS = (command.split() for command in re.findall(r"^\$ dbt (.*)$", README, re.MULTILINE))
+
 Json = dict[str, Any]
 Row = dict[str, Any]
 
@@ -90,7 +93,7 @@ class Warehouses:
 
     def freshness(self, where: str, schema: str) -> str:
         """What dbt says about the age of the newest event."""
-        self.dbt("source", "freshness", where=where, fullstory_events_schema=schema)
+        self.dbt(*FRESHNESS, where=where, fullstory_events_schema=schema)
         (found,) = json.loads((self.folder / "project" / f"target-{where}" / "sources.json").read_bytes())["results"]
         return str(found["status"])
 
@@ -149,8 +152,8 @@ def warehouses(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, tre
         load(folder, shop, postgres)
     made = Warehouses(folder, postgres, [event for one in bundles for event in one.read_events()])
     write_project(folder, postgres, tree)
-    for command, where in (("deps", "duckdb"), ("build", "duckdb"), ("build", "postgres")):
-        done = made.dbt(command, where=where)
+    for command, where in ((DEPS, "duckdb"), (BUILD, "duckdb"), (BUILD, "postgres")):
+        done = made.dbt(*command, where=where)
         assert 0 == done.returncode, done.stdout
     return made
 
@@ -172,7 +175,7 @@ def load(folder: Path, shop: Emulator, postgres: Postgres) -> None:
         check=False,
     )
     assert 0 == done.returncode, done.stderr
-    (statements,) = re.findall(r"```sql\n(CREATE SCHEMA.*?)```", (PACKAGE / "README.md").read_text("utf-8"), re.DOTALL)
+    (statements,) = re.findall(r"```sql\n(CREATE SCHEMA.*?)```", README, re.DOTALL)
     duckdb(folder / "warehouse.duckdb", "SELECT 1", statements.replace("/path/to", str(folder)))
 
 
@@ -426,8 +429,8 @@ def test_rage_clicks_per_page_and_plan_are_one_short_query(warehouses: Warehouse
     """The query of the READMEs and of analyses/ counts what happened in the last week, and nothing before."""
     query = (PACKAGE / "analyses" / "rage_clicks_per_page_and_plan.sql").read_text("utf-8").partition("\n")[2].strip()
     query = query.replace("{{ ref('stg_fullstory__events') }}", "analysts.stg_fullstory__events")
-    for readme in (ROOT / "README.md", PACKAGE / "README.md"):
-        assert f"```sql\n{query};\n```" in readme.read_text("utf-8")
+    for readme in ((ROOT / "README.md").read_text("utf-8"), README):
+        assert f"```sql\n{query};\n```" in readme
 
     rows = warehouses.query(f"SELECT *, CAST(current_date AS text) AS today FROM ({query}) AS found", where)
 
