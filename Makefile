@@ -11,7 +11,7 @@ DEMO := .envs/demo/bin
 BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
 SPARK := .envs/spark/bin
-USUAL := not long and not pipelines and not meltano and not dagster and not spark
+USUAL := not long and not pipelines and not meltano and not dagster and not spark and not dbt
 OLDEST := 3.10
 WHOLE_RUNS := $(patsubst %,tests/integration/test_%.py,batch command_line files network resume signals state tls)
 PYTHONS := $(OLDEST) 3.11 3.12 3.13 3.14
@@ -19,7 +19,7 @@ CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark test-dbt env-dbt
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -85,7 +85,11 @@ test-spark: env-spark ## run the tests in a cluster of Spark with two executors
 	@echo "Running the tests in a cluster of Spark ..."
 	@$(SPARK)/python -m pytest -m spark $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-long test-pipelines test-meltano test-dagster test-spark test-lowest test-pythons ## all tests, most of them with the lowest dependencies too, and on every other Python found
+test-dbt: env-dev env-target-postgres env-dbt ## run the tests of the tables for analysts, with dbt on PostgreSQL and DuckDB
+	@echo "Running the tests with dbt ..."
+	@$(DEV)/python -m pytest -m dbt $(PYTEST_ARGS) tests/end_to_end
+
+test-all: test-newest test-long test-pipelines test-meltano test-dagster test-spark test-dbt test-lowest test-pythons ## all tests, most of them with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL; SOURCE=segment_export
 	@$(DEMO)/python -m demo --source $(SOURCE)
@@ -158,6 +162,9 @@ env-dagster:
 env-spark: # Spark runs on Java 17 or newer
 	@command -v java >/dev/null || scripts/install-package default-jre-headless "It holds Java, which Spark runs on."
 	@scripts/make-env spark "$(PYTHON)" -c constraints.txt -c scripts/constraints-spark.txt -e '.[spark,test]'
+
+env-dbt:
+	@scripts/make-env dbt "$(PYTHON)" -c scripts/constraints-dbt.txt 'dbt-core>=1.11,<1.12' dbt-postgres dbt-duckdb
 
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \
