@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(
         prog="python -m fullstory_emulator",
-        description="A stand-in for the Fullstory server API (exports, segments, recording settings) on this machine.",
+        description="A stand-in for the Fullstory server API on this machine: exports, users, settings.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -12,6 +12,8 @@
 | `DELETE /_emulator/faults` | removes all faults |
 | `GET /_emulator/bundles` | all bundles, available or not, without their events |
 | `PUT /_emulator/bundles` `[{"start": …, "stop": …, "events": […]}, …]` | replaces the content |
+| `GET /_emulator/users` | the users there are now, as `GET /v2/users` shows them |
+| `PUT /_emulator/users` `[{"id": "1", …}, …]` | replaces the users; null: whoever the events tell of |
 | `GET /_emulator/events` | all events of the bundles listed now, one a line |
 | `GET /_emulator/exports` | the exports that were created |
 | `POST /_emulator/exported` `{"start": "…", "end": "…"}` | the events an export of this time range would hold now |
@@ -55,6 +57,7 @@ SETTINGS = (
     "link_lifetime",
     "most_running",
     "endpoint_limits",
+    "deletion",
     "settle",
     "history_member",
     "history_end",
@@ -83,8 +86,8 @@ def _answer(emulator: Emulator, request: str, value: Any) -> Answer:
         emulator.now = None if value["now"] is None else float(value["now"])
         return answers.document({"now": emulator.now})
     method, _, thing = request.partition(" ")
-    if thing == "faults":
-        return _faults(emulator, method, value)
+    if thing in ("faults", "users"):
+        return (_faults if thing == "faults" else _users)(emulator, method, value)
     if request == "PUT bundles":
         emulator.bundles = [Bundle(**members) for members in value]
         return answers.document(_bundles(emulator))
@@ -107,6 +110,7 @@ def _answer(emulator: Emulator, request: str, value: Any) -> Answer:
 def _overview(emulator: Emulator) -> dict[str, Any]:
     settings = {name: getattr(emulator, name) for name in SETTINGS if name != "api_key"}
     settings["course"] = asdict(emulator.course) if isinstance(emulator.course, Course) else "(a function)"
+    settings["deletion"] = asdict(emulator.deletion)
     settings["settle"] = emulator.settle is not None
     return {
         **settings,
@@ -137,7 +141,7 @@ def _change(emulator: Emulator, settings: dict[str, Any]) -> None:
             checked[name] = _limit(value)
         elif name == "endpoint_limits":
             checked[name] = {path: _limit(limit) for path, limit in value.items()}
-        elif name == "course":
+        elif name in ("course", "deletion"):
             checked[name] = Course(**value)
         elif name == "settle":
             checked[name] = settling if value else None
@@ -164,6 +168,14 @@ def _faults(emulator: Emulator, method: str, value: Any) -> Answer:
     elif method != "GET":
         return answers.error(405)
     return answers.document([_shown(fault) for fault in emulator.faults])
+
+
+def _users(emulator: Emulator, method: str, value: Any) -> Answer:
+    if method == "PUT":
+        emulator.users = None if value is None else [dict(members) for members in value]
+    elif method != "GET":
+        return answers.error(405)
+    return answers.document(emulator.known.documents())
 
 
 def _recording(emulator: Emulator, method: str, value: Any) -> Answer:

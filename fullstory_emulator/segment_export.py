@@ -41,6 +41,8 @@ def _create(emulator: Emulator, request: Request, _: Fault) -> Answer:
 
 def _get_operation(emulator: Emulator, _: Request, fault: Fault, operation_id: str) -> Answer:
     """API: https://developer.fullstory.com/server/v1/operations/get-operation-status/"""
+    if (deletion := emulator.known.by_operation(operation_id)) is not None:
+        return answers.document(emulator.known.poll(deletion).document())
     export = emulator.made.by_operation(operation_id)
     if export is None:
         return answers.error(404)
@@ -55,16 +57,21 @@ def _list_operations(emulator: Emulator, request: Request, _: Fault) -> Answer:
     state, type_ = request.query.get("state"), request.query.get("type")
     if state not in (None, *STATES) or type_ not in (None, *TYPES):
         return answers.error(400, "there is no such state or type")
+    exports = [(one.created, one.nth, one.document()) for one in map(emulator.made.look, emulator.exports)]
+    # numbers below 0, as a page begins after a number
+    deletions = [(one.created, -one.nth, one.document()) for one in map(emulator.known.look, emulator.known.deletions)]
     chosen = {
-        export.nth: export.document()
-        for export in map(emulator.made.look, reversed(emulator.exports))
-        if state in (None, export.state) and type_ in (None, SEARCH_EXPORT)
+        number: shown
+        for _, number, shown in sorted((*exports, *deletions), key=lambda one: (one[0], abs(one[1])), reverse=True)
+        if state in (None, shown["state"]) and type_ in (None, shown["type"])
     }
     return _page(request, "operations", chosen, MOST)
 
 
 def _cancel(emulator: Emulator, _: Request, _fault: Fault, operation_id: str) -> Answer:
     """API: https://developer.fullstory.com/server/v1/operations/cancel-operation/"""
+    if emulator.known.by_operation(operation_id) is not None:
+        return answers.error(400, "A deletion cannot be cancelled")
     export = emulator.made.by_operation(operation_id)
     if export is None:
         return answers.error(404)

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from fullstory_emulator import answers, control, data_export, segment_export, settings, wanted
+from fullstory_emulator import answers, control, data_export, segment_export, sessions, settings, users, wanted
 from fullstory_emulator.answers import Answer
 from fullstory_emulator.bundles import Bundle, Event, Events
 from fullstory_emulator.exports import USUAL, Course, Export, Exports
@@ -37,6 +37,7 @@ from fullstory_emulator.routes import LEVELS
 from fullstory_emulator.segments import DEMO_SEGMENTS, Segment
 from fullstory_emulator.settings import Settings, demo_settings, next_version, setting_key
 from fullstory_emulator.settling import Settle
+from fullstory_emulator.users import Users
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,7 +57,7 @@ SERVER = "fullstory_emulator"  # as the header says
 EXPORT_LIFETIME = 7 * 86400.0  # seconds; API: an example at …/server/v1/operations/get-operation-status/ has 6.5 days
 LINK_LIFETIME = 300.0  # seconds; API: https://developer.fullstory.com/get-export-results/index.html
 
-ROUTES = (*data_export.ROUTES, *segment_export.ROUTES, *settings.ROUTES)
+ROUTES = (*data_export.ROUTES, *segment_export.ROUTES, *users.ROUTES, *sessions.ROUTES, *settings.ROUTES)
 
 
 @dataclass
@@ -99,6 +100,10 @@ class Emulator:
         export_lifetime, link_lifetime: seconds until the results of an export, and a link to its file, expire.
         most_running: further exports are refused with 429 while so many are running; None: no limit.
         endpoint_limits: as *rate_limit*, by path, which may end with `*`.
+        users: as `GET /v2/users` shows them, in place of those that follow from the events; members may be missing or
+            wrong. `sessions`, if it is there, is a list of UserId, SessionId and the time of its start; otherwise these
+            are those of the events with the same uid, or else id. None: whoever the events tell of.
+        deletion: how the deletion of a user goes, see `Course`; each look at the user counts as a poll, too.
         individuals: what a Segment Export of individuals brings, as dicts or encoded, in a list or from a function that
             returns an iterator; None: what follows from the events.
         settings: of recording, by kind and platform (`""` for the kinds that have none), the newest version first;
@@ -137,6 +142,8 @@ class Emulator:
         link_lifetime: float = LINK_LIFETIME,
         most_running: int | None = None,
         endpoint_limits: Mapping[str, Limit] | None = None,
+        users: Iterable[dict[str, Any]] | None = None,
+        deletion: Course = USUAL,
         individuals: Events | None = None,
         settings: Settings | None = None,
         history_member: HistoryMember = "nextPaginationToken",
@@ -165,6 +172,8 @@ class Emulator:
         self.link_lifetime = link_lifetime
         self.most_running = most_running
         self.endpoint_limits: dict[str, Limit] = dict(endpoint_limits or {})
+        self.users: list[dict[str, Any]] | None = None if users is None else list(users)
+        self.deletion = deletion
         self.individuals = individuals
         if settings is not None:
             self.settings = settings
@@ -172,6 +181,7 @@ class Emulator:
         self.history_end = history_end
         self.settle = settle
         self.made = Exports(self)
+        self.known = Users(self)
         self.limits = Limits()
         self._downloads: Counter[int] = Counter()  # by bundle id
         self._lock = threading.Lock()
@@ -415,19 +425,19 @@ class Emulator:
         routes = [(route, found) for route in ROUTES if (found := re.fullmatch(route.path, request.path))]
         if not routes:
             return answers.error(404)
-        level = routes[0][0].level
+        fitting = [(route, found) for route, found in routes if re.fullmatch(route.methods, request.method)]
+        level = (fitting or routes)[0][0].level
         if level is not None:
             if request.headers.get("authorization") != f"Basic {self.api_key}":
                 return answers.error(401)
             if LEVELS.get(self.role, 0) < level:
                 return answers.error(403)
-        routes = [(route, found) for route, found in routes if re.fullmatch(route.methods, request.method)]
-        if not routes:
+        if not fitting:
             return answers.error(405)
         for path, limit in self.endpoint_limits.items():
             if is_hit(path, request.path) and (seconds := self.limits.seconds_left(path, limit)):
                 return answers.later(seconds)
-        route, found = routes[0]
+        route, found = fitting[0]
         # on a worker, as content may have to be made first
         call = partial(route.handler, self, request, fault, *map(unquote, found.groups()))
         answer = await asyncio.get_running_loop().run_in_executor(self._workers, call)

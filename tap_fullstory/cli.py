@@ -160,17 +160,30 @@ def all_streams(parsed: Config) -> list[Stream]:
     """Return all streams that the tap has with these settings."""
     from tap_fullstory.dictionary import FIELDS
     from tap_fullstory.privacy import Privacy
-    from tap_fullstory.streams import bundles, events
+    from tap_fullstory.streams import (
+        bundles,
+        events,
+        operations,
+        segments,
+        settings,
+        settings_history,
+        user_sessions,
+        users,
+    )
 
-    hashes = Privacy(parsed).hashes
+    privacy = Privacy(parsed)
     return [
         events.stream(
             event_key=parsed.event_key,
             custom=parsed.custom_columns,
-            hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if hashes(one)},
+            hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if privacy.hashes(one)},
             custom_vars=parsed.custom_vars != "drop",
         ),
         bundles.stream(),
+        *(
+            module.stream(privacy)
+            for module in (users, user_sessions, segments, operations, settings, settings_history)
+        ),
     ]
 
 
@@ -186,7 +199,7 @@ def _test(args: argparse.Namespace) -> None:
     from tap_fullstory.report import Report
     from tap_fullstory.state import parse_events_bookmark
 
-    parsed, selected, bookmarks = _inputs(args)
+    parsed, selected, bookmarks, _ = _inputs(args)
     now = time.time_ns()
     at = begin(parse_events_bookmark(bookmarks.get("events")), parsed, now)
     names = ", ".join(stream.name for stream, _ in selected)
@@ -259,21 +272,21 @@ def _settings(args: argparse.Namespace) -> Config:
     return config.parse_config(settings, os.environ)
 
 
-def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any]]:
-    """Return the settings, the selected streams, and the bookmarks of the state; warns of what is odd in them."""
+def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any], str | None]:
+    """Return the settings, the selected streams, bookmarks and begun stream of the state; warns of what is odd."""
     from tap_fullstory.catalog import read_catalog, select
-    from tap_fullstory.state import read_bookmarks
+    from tap_fullstory.state import read_state
 
     parsed = _settings(args)
     selected = select(all_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     begins = args.state is None or (args.to is not None and not os.path.exists(args.state))  # then it will be made
-    bookmarks = {} if begins else read_bookmarks(args.state)
+    bookmarks, begun = ({}, None) if begins else read_state(args.state)
     for _, selection in selected:
         for line in selection.warnings:
             LOGGER.warning("%s", line)
     if not selected:
         LOGGER.warning("The catalog selects no stream, so there is nothing to do.")
-    return parsed, selected, bookmarks
+    return parsed, selected, bookmarks, begun
 
 
 def _sync(args: argparse.Namespace) -> None:
@@ -289,7 +302,7 @@ def _sync(args: argparse.Namespace) -> None:
 
     gc.freeze()
     gc.enable()
-    parsed, selected, bookmarks = _inputs(args)
+    parsed, selected, bookmarks, begun = _inputs(args)
     if args.to is not None and parsed.batch_config:
         raise ConfigError('"batch_config" is for a target that reads stdout, --to is for none: leave one of them out.')
     _keep_memory()
@@ -308,6 +321,7 @@ def _sync(args: argparse.Namespace) -> None:
     lent = Run(
         config=parsed,
         source=source,
+        client=client,
         report=report,
         metrics=metrics,
         stop=stop,
@@ -322,7 +336,7 @@ def _sync(args: argparse.Namespace) -> None:
     succeeded = False
     try:
         with files or batches or nullcontext():
-            sync(selected, bookmarks, lent, writer)
+            sync(selected, bookmarks, lent, writer, begun)
         spool.clean(report.kept)
         succeeded = True
     finally:

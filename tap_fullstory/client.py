@@ -34,6 +34,7 @@ from tap_fullstory.errors import (
     AuthError,
     BundleError,
     ConfigError,
+    ForbiddenError,
     RateLimitError,
     RequestError,
     ResponseError,
@@ -80,6 +81,7 @@ _SOCKET_OPTIONS = [
     ),
 ]
 _Origin = tuple[str, str | None, int | None]
+Loads = Callable[[bytes], Any]
 
 T = TypeVar("T")
 
@@ -217,6 +219,7 @@ class Client:
         limit: RateLimit,
         hints: Mapping[int, str] | None = None,
         once: bool = False,
+        loads: Loads = json.loads,
         **params: Any,
     ) -> T:
         """Return what *parse* makes of the JSON document at *url*.
@@ -225,12 +228,13 @@ class Client:
             parse: checks the document; may raise `ResponseError`.
             hints: a further sentence for the errors of these HTTP statuses.
             once: try only once, and not at all while *limit* is closed.
+            loads: reads JSON; may raise `ValueError`.
 
         Raises:
             AuthError, RequestError: at once.
             RateLimitError, TransientError, ResponseError: after the last attempt.
         """
-        return self._json(_Asked("GET", url, params), parse, limit, hints, once=once)
+        return self._json(_Asked("GET", url, params), parse, limit, hints, once=once, loads=loads)
 
     def post_json(
         self,
@@ -256,12 +260,13 @@ class Client:
         hints: Mapping[int, str] | None,
         *,
         once: bool = False,
+        loads: Loads = json.loads,
     ) -> T:
         def attempt() -> T:
             with self._send(asked, limit, hints) as response:
                 body = _body(response, asked)
             try:
-                document = json.loads(body)
+                document = loads(body)
             except (ValueError, RecursionError) as error:
                 kind = response.headers.get("Content-Type", "of no type")
                 raise ResponseError(
@@ -528,7 +533,7 @@ def _raise_for_status(response: requests.Response, asked: _Asked, hints: Mapping
     if status == UNAUTHORIZED:
         raise AuthError(f'Fullstory refused the API key ({what}). Check "api_key".{hint}')
     if status == FORBIDDEN:
-        raise AuthError(
+        raise ForbiddenError(
             f'The API key may not do this ({what}). Check "api_key" and its role: Architect or Admin.{hint}'
         )
     if status == BAD_REQUEST:

@@ -55,6 +55,7 @@ _UNSAFE = re.compile("[\0\ud800-\udfff]")
 _PATTERN = re.compile(r"[*?[]")
 
 # The settings that decide which columns there are.
+PEOPLE = ("uid:", "email:")  # what an entry of `sessions_for` begins with
 OF_COLUMNS = ("event_key", "custom_columns", "custom_vars", "hash_columns")
 # What `--plan` says of a window beside its dates, for people.
 PLAN = "plan"
@@ -115,6 +116,8 @@ class Config:
     spool_dir: Path = Path("/var/tmp")  # noqa: S108  # large files that must outlive a crash: not /tmp, often memory
     prefetch: int = 1
     max_runtime: float | None = None  # seconds
+    sessions_for: tuple[str, ...] = ()  # each uid:… or email:…
+    users_identified_only: bool = False
     batch_config: BatchConfig | None = None
 
 
@@ -298,6 +301,18 @@ def _names(expected: str) -> Callable[[Any], tuple[str, ...]]:
         raise _Wrong(expected)
 
     return parse
+
+
+def _people(value: Any) -> tuple[str, ...]:
+    expected = 'a list of people, such as ["uid:1234", "email:dana@example.com"]'
+    if not isinstance(value, list) or not all(map(is_name, value)):
+        raise _Wrong(expected)
+    people = [
+        one if one.startswith(PEOPLE) else f"email:{one}" for one in value if one.startswith(PEOPLE) or "@" in one
+    ]
+    if len(people) != len(value) or not all(one.partition(":")[2] for one in people):
+        raise _Wrong(expected)
+    return tuple(dict.fromkeys(people))
 
 
 def _event_types(value: Any) -> frozenset[str]:
@@ -578,6 +593,20 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds(zero=False),
         "none",
         "Ends a run cleanly after so long: with a state to go on from, status 0, and what is left in the last line.",
+    ),
+    Setting(
+        "sessions_for",
+        "list of people",
+        _people,
+        "`[]`",
+        "People whose sessions the stream `user_sessions` lists, each `uid:…` or `email:…`; with `@` alone: an e-mail.",
+    ),
+    Setting(
+        "users_identified_only",
+        "boolean",
+        _boolean,
+        "`false`",
+        "Whether the stream `users` leaves out anonymous users.",
     ),
     Setting(
         "batch_config",

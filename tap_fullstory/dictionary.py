@@ -204,6 +204,13 @@ def columns(*, event_key: bool, custom: Sequence[Field] = ()) -> tuple[Field, ..
     return (*key, *FIELDS, *custom, CUSTOM_VARS_FIELD, BUNDLE_ID_FIELD)
 
 
+def column_schema(field: Field, *, hashed: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of the column of a field, or of hashes in place of its values."""
+    if hashed:
+        return {**_JSON_TYPES[Kind.STRING], "description": f"Keyed hash: {field.meaning}"}
+    return {**_JSON_TYPES[field.kind], "description": field.meaning}
+
+
 def schema(*, event_key: bool, custom: Sequence[Field] = (), hashed: Container[str] = ()) -> dict[str, Any]:
     """Return the JSON Schema of `events`: a flat, closed list of nullable scalars, which every target takes.
 
@@ -211,9 +218,6 @@ def schema(*, event_key: bool, custom: Sequence[Field] = (), hashed: Container[s
         hashed: columns that hold hashes in place of values.
     """
     properties = {
-        one.name: {**_JSON_TYPES[one.kind], "description": one.meaning}
-        if one.name not in hashed
-        else {**_JSON_TYPES[Kind.STRING], "description": f"Keyed hash: {one.meaning}"}
-        for one in columns(event_key=event_key, custom=custom)
+        one.name: column_schema(one, hashed=one.name in hashed) for one in columns(event_key=event_key, custom=custom)
     }
     return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -5,7 +5,8 @@
     ├── CatalogError       78  the catalog does not fit this tap: discover again
     ├── StateError         78  the state does not fit this tap: pass the right file
     ├── RequestError       78  Fullstory says that we asked for something it does not have
-    ├── AuthError          77  the key is wrong, or may not do this
+    ├── AuthError          77  the key is wrong
+    │   └── ForbiddenError     the key may not do this: other streams go on
     ├── SpoolError         74  the spool folder or stdout cannot be written
     ├── TransientError     69  not reachable, 5xx, broken transfers: run again
     ├── RateLimitError     75  told to come later than we are allowed to wait: run again then
@@ -66,9 +67,13 @@ class RequestError(TapError):
 
 
 class AuthError(TapError):
-    """Fullstory refused the key (401), or the key may not do this (403)."""
+    """Fullstory refused the key (401)."""
 
     status = 77
+
+
+class ForbiddenError(AuthError):
+    """The key may not do this (403), but perhaps something else."""
 
 
 class SpoolError(TapError):

@@ -22,7 +22,7 @@ from tap_fullstory.encoders import FORMATS, Encoder, Written, encoder_of
 from tap_fullstory.errors import SpoolError
 from tap_fullstory.metrics import Metrics
 from tap_fullstory.moments import SECOND, to_text
-from tap_fullstory.records import Origin, Records
+from tap_fullstory.records import NO_BUNDLE, Origin, Records
 from tap_fullstory.report import Report
 from tap_fullstory.storage import Draft, Storage, remove_left, unwritable, write_atomically
 from tap_fullstory.streams import Selection, Stream
@@ -220,7 +220,8 @@ class FileWriter:
                 files = mine + left
             elif left != manifest["files"]:
                 outdated[other] = {**manifest, **_files_of(left)}
-        ids = [int(stem.rpartition("-")[2])]
+        bundle_id = int(stem.rpartition("-")[2])
+        ids = [bundle_id] if bundle_id != NO_BUNDLE else []
         manifest = {"format": self._form, **_files_of(files), "bundle_ids": ids, "tap_version": __version__}
         for one, content in {name: manifest, **outdated}.items():
             if content["files"]:

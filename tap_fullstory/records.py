@@ -4,18 +4,14 @@ Three ways lead to the same record, fastest first; what one cannot read exactly 
 
 1. `_expected`: events with members that were met before, whose values fit: typed structs, a whole run in one decode.
 2. `_any`: events with any members, whose values fit: dicts, then typed structs.
-3. `_exact`: one event, with the standard library: odd types, NUL, lone surrogates, numbers that nothing holds.
+3. `_exact`: one event, as `exact.py` reads it: odd types, NUL, lone surrogates, numbers that nothing holds.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import chain, compress, filterfalse, groupby
 from operator import attrgetter
@@ -31,13 +27,11 @@ from tap_fullstory.dictionary import (
     CUSTOM_VARS,
     EVENT_ID,
     EVENT_TYPE,
-    MAX_INTEGER,
-    MIN_INTEGER,
     REPLICATION_KEY,
-    Field,
     Kind,
 )
 from tap_fullstory.errors import BundleError
+from tap_fullstory.exact import fit, parse, to_columns, to_json, uncounted
 from tap_fullstory.identity import MEMBERS, event_id
 from tap_fullstory.layout import (
     BEFORE_REST,
@@ -60,11 +54,6 @@ FEW_ESCAPES = 50  # looked at one by one for NUL; with more, one search through 
 PARTS = 8  # of a run that holds something odd; fewer would look at it more often, more would be short
 
 _NUL = b"\\u0000"
-_UNSAFE = re.compile("[\0\ud800-\udfff]")
-_WHOLE = re.compile(r"-?\d+", re.ASCII)
-_NOT_ZERO = re.compile("[-0.]*[1-9]")
-_CANONICAL_WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
-_WIDEST = len(str(MIN_INTEGER))  # characters of the longest 64-bit integer
 
 # What Python raises for bytes that the fast paths do not read; all of it goes on to the exact path.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -75,13 +64,16 @@ _decode_dicts = msgspec.json.Decoder(list[dict[str, SIMPLE]]).decode
 _decode_names = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
+NO_BUNDLE = 0
+
+
 @dataclass(frozen=True)
 class Origin:
     """What records were read from; it names their files.
 
     Attributes:
-        bundle_id: of the bundle.
-        start: when the bundle begins, Unix seconds.
+        bundle_id: of the bundle; `NO_BUNDLE` if it is none.
+        start: when the bundle begins, or what is none was read; Unix seconds.
         part: tells apart what is read of one bundle at different times; "" is all of it. It ends in `again_` and when
             the bundle was downloaded once more, or in `behind_` and how many of its events are passed over.
     """
@@ -101,7 +93,7 @@ class Records:
         events: how many events were read for them, those that a date bound left out included.
         time_extracted: when the bundle was downloaded, RFC 3339.
         stream: whose records they are, if not those of the stream that yields them.
-        origin: what they were read from, if that is a bundle.
+        origin: what they were read from.
         window: if it is there, `lines` are no records yet but events, a JSON array, and records are to be made of
             those that lie in it; `count` is 0 then.
         void: what has come of *origin* so far is not to be kept: its bundle is damaged.
@@ -337,11 +329,15 @@ class EventReader:
         def note(change: Change, name: str) -> None:
             changes.append((change, name))
 
-        members = parse_event(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
-        values, extras, moved = _to_columns(members, layout, note, note if layout.custom_vars else _uncounted)
+        members: dict[str, Any] = parse(data, partial(note, Change.REPLACED, "(broken UTF-8)"))
+        values, extras, moved = to_columns(
+            members, layout.known, layout.all_fields, note, note if layout.custom_vars else uncounted
+        )
         if self._holds is not None and not self._holds(values.get(REPLICATION_KEY)):
             return Made(0, b"")
-        if self._wants is not None and not self._wants(_FIT[Kind.STRING](members.get(EVENT_TYPE))[0]):
+        if self._wants is not None and not self._wants(
+            fit(BY_NAME[EVENT_TYPE], members.get(EVENT_TYPE), EVENT_TYPE, uncounted)[0]
+        ):
             self._report.left_out += 1
             return Made(0, b"")
         kept = {name: value for name, value in extras.items() if name not in moved or self._is_column(name)}
@@ -514,221 +510,20 @@ def _without_rest(lines: bytes) -> list[bytes]:
     return [line[: line.find(REST_MARK) - BEFORE_REST] + b"}\n" for line in lines.split(b"\n")[:-1]]
 
 
-# The exact path -------------------------------------------------------------------------------------------------------
-
-
-class Number(str):
-    """A number, as it was written."""
-
-    __slots__ = ()
-
-
-def parse_event(data: bytes, broken: Callable[[], None]) -> dict[str, Any]:
-    """Return the members of one event, every number as it was written; of members with one name the last.
-
-    Args:
-        broken: is called when the bytes are no UTF-8; what is broken becomes U+FFFD.
-    """
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        broken()
-        text = data.decode(errors="replace")
-    members: dict[str, Any] = json.loads(
-        text, strict=False, parse_float=Number, parse_int=Number, parse_constant=Number
-    )
-    return members
-
-
 def read_members(array: bytes) -> Iterable[Mapping[str, Any]]:
     """Return the members of each event, with values as CustomVars holds them."""
     try:
         return _decode_dicts(array)
     except _UNREADABLE:
-        events = (parse_event(one, lambda: None) for one in split_events(array))
-        return ({name: _to_json(value, name, _uncounted) for name, value in event.items()} for event in events)
-
-
-def _to_columns(
-    members: Mapping[str, Any],
-    layout: Layout,
-    changed: Callable[[Change, str], None],
-    kept: Callable[[Change, str], None],
-) -> tuple[dict[str, Any], dict[str, Any], frozenset[str]]:
-    """Sort the members of an event.
-
-    Args:
-        changed, kept: are told what had to be done to a value of a column, and to one that has none.
-
-    Returns:
-        The values of columns by column; everything else by its own name; and which of these have a column that their
-        value does not fit.
-    """
-    known = layout.known
-    values: dict[str, Any] = {}
-    extras: dict[str, Any] = {}
-    moved = set()
-    for name, shown in _clean_names(members).items():
-        if name not in known:
-            if shown != name:
-                kept(Change.REPLACED, shown)
-            extras[shown] = _to_json(members[name], shown, kept)
-    for field in layout.all_fields:
-        winner: Any = UNSET
-        for name in field.source_names:
-            if name not in members or name not in known:
-                continue
-            value = members[name]
-            fitting, change = _fit(field, value, name, changed)
-            if fitting is UNSET or (winner is not UNSET and fitting != winner):
-                extras[name] = _to_json(value, name, kept)
-                moved.add(name)
-                continue
-            if winner is not UNSET:
-                continue
-            winner = fitting
-            values[field.name] = fitting
-            if change:
-                changed(change, name)
-    return values, extras, frozenset(moved)
-
-
-def _fit(field: Field, value: Any, name: str, changed: Callable[[Change, str], None]) -> tuple[Any, Change | None]:
-    """Return a value as its column holds it (UNSET: it does not fit), and what had to be done for that."""
-    if field.kind is Kind.JSON:
-        return _to_json(value, name, changed), None
-    return _FIT[field.kind](value)
+        events = (parse(one, lambda: None) for one in split_events(array))
+        return ({name: to_json(value, name, uncounted) for name, value in event.items()} for event in events)
 
 
 def _exactly_identifying(members: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     """Return what has a column and identifies an event: documented members as these hold them, else as CustomVars."""
-    found = {name: _to_json(members[name], name, _uncounted) for name in layout.identifying if name in members}
+    found = {name: to_json(members[name], name, uncounted) for name in layout.identifying if name in members}
     for name in MEMBERS:
         if name in members:
-            value, _ = _FIT[BY_NAME[name].kind](members[name])
-            found[name] = _to_json(members[name], name, _uncounted) if value is UNSET else value
+            value, _ = fit(BY_NAME[name], members[name], name, uncounted)
+            found[name] = to_json(members[name], name, uncounted) if value is UNSET else value
     return found
-
-
-def _uncounted(_change: Change, _name: str) -> None:
-    """Forget a change that is counted elsewhere."""
-
-
-def _fit_string(value: Any) -> tuple[Any, Change | None]:
-    if isinstance(value, Number):
-        return str(value), Change.CONVERTED
-    if isinstance(value, str):
-        return _UNSAFE.sub("\ufffd", value), Change.REPLACED if _UNSAFE.search(value) else None
-    return (None if value is None else UNSET), None
-
-
-def _fit_integer(value: Any) -> tuple[Any, Change | None]:
-    if value is None:
-        return None, None
-    if isinstance(value, Number):
-        return _to_integer(_whole(value)), None if _WHOLE.fullmatch(value) else Change.CONVERTED
-    if isinstance(value, str) and _CANONICAL_WHOLE.fullmatch(value):
-        return _to_integer(value), Change.CONVERTED
-    return UNSET, None
-
-
-def _fit_number(value: Any) -> tuple[Any, Change | None]:
-    if value is None:
-        return None, None
-    if not isinstance(value, Number):
-        return UNSET, None
-    if _WHOLE.fullmatch(value):
-        integer = _to_integer(value)
-        if integer is not UNSET:
-            return integer, None
-        double = float(value)  # the largest double has 309 digits
-        return (double if math.isfinite(double) and int(double) == int(value) else UNSET), None
-    double = float(value)
-    return (double if math.isfinite(double) else UNSET), None
-
-
-def _fit_timestamp(value: Any) -> tuple[Any, Change | None]:
-    if value is None:
-        return None, None
-    moment = to_utc(value) if isinstance(value, str) and not isinstance(value, Number) else None
-    return (UNSET if moment is None else moment), None
-
-
-def _fit_boolean(value: Any) -> tuple[Any, Change | None]:
-    return (value if value is None or isinstance(value, bool) else UNSET), None
-
-
-# See `_fit`.
-_FIT: dict[Kind, Callable[[Any], tuple[Any, Change | None]]] = {
-    Kind.STRING: _fit_string,
-    Kind.INTEGER: _fit_integer,
-    Kind.NUMBER: _fit_number,
-    Kind.TIMESTAMP: _fit_timestamp,
-    Kind.BOOLEAN: _fit_boolean,
-}
-
-
-def _to_integer(text: str) -> Any:
-    """Return a whole number as int, UNSET if it is none or 64 bits do not hold it."""
-    if len(text) > _WIDEST or not _WHOLE.fullmatch(text):  # JSON has no leading zeros, so longer is larger
-        return UNSET
-    value = int(text)
-    return value if MIN_INTEGER <= value <= MAX_INTEGER else UNSET
-
-
-def _whole(number: Number) -> str:
-    """Return the digits of a whole number, also of `2.0` and `2e3`; what is not whole or far too large as it is."""
-    if (
-        _WHOLE.fullmatch(number) or not abs(float(number)) <= 2.0**63
-    ):  # too large, infinite or not a number: never write out its zeros
-        return number
-    try:
-        value = Decimal(number)
-    except InvalidOperation:  # an exponent beyond all others: what is left is zero, or next to it
-        return number if _NOT_ZERO.match(number) else "0"
-    if value == 0:
-        return "0"
-    return f"{value:f}".split(".")[0] if value == value.to_integral_value() else number
-
-
-def _to_json(value: Any, name: str, changed: Callable[[Change, str], None]) -> Any:
-    """Return a value as CustomVars holds it; *name* is what it is counted under."""
-    if isinstance(value, Number):
-        number, _ = _fit_number(value)
-        if number is UNSET:
-            changed(Change.AS_TEXT, name)
-            return str(value)
-        return number
-    if isinstance(value, str):
-        return _clean(value, name, changed)
-    if isinstance(value, list):
-        return [_to_json(one, name, changed) for one in value]
-    if isinstance(value, dict):
-        clean = _clean_names(value)
-        for key in clean:
-            if clean[key] != key:
-                changed(Change.REPLACED, name)
-        return {clean[key]: _to_json(one, name, changed) for key, one in value.items()}
-    return value
-
-
-def _clean_names(names: Iterable[str]) -> dict[str, str]:
-    """Return by each name one that targets take, as it is if they do, and no two the same."""
-    clean = {name: name for name in names if not _UNSAFE.search(name)}
-    taken = set(clean)
-    for name in names:
-        if name not in clean:
-            other = _UNSAFE.sub("\ufffd", name)
-            while other in taken:  # or the value of one of the two would be lost
-                other += "\ufffd"
-            clean[name] = other
-            taken.add(other)
-    return clean
-
-
-def _clean(text: str, name: str, changed: Callable[[Change, str], None]) -> str:
-    """Return *text* without NUL and lone surrogates, which no target survives."""
-    if _UNSAFE.search(text) is None:
-        return text
-    changed(Change.REPLACED, name)
-    return _UNSAFE.sub("\ufffd", text)

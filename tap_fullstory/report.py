@@ -45,6 +45,7 @@ class Report:
     gaps: int = 0  # spans before that which no bundle covers
     waiting_until: float = 0.0  # on the monotonic clock: when Fullstory lets us go on
     ended_early: bool = False  # since max_runtime was over
+    left_streams: list[str] = field(default_factory=list)  # that are not finished then
     kept: frozenset[int] = frozenset()  # ids of bundles whose files are for the next run then
     skip_bundles: frozenset[int] = frozenset()  # ids that the settings say to pass over
     skipped: int = 0  # bundles passed over
@@ -109,10 +110,10 @@ class Report:
         left = ""
         if self.ended_early:
             since = "" if self.until is None else f" from {to_text(self.until)} on"
-            left = (
-                f"; max_runtime is over: {_some(max(0, self.known - self.bundles - self.skipped), 'bundle')} known so "
-                f"far left{since}, run again with the last state to go on"
-            )
+            streams = ", ".join(self.left_streams)
+            bundles = _some(max(0, self.known - self.bundles - self.skipped), "bundle")
+            known = f"{bundles} known so far left{since}; " if self.known else ""
+            left = f"; max_runtime is over: {known}not finished: {streams}; run again with the last state to go on"
         return (
             f"{_some(self.records, 'record')}, {_some(self.bundles, 'bundle')} finished, "
             f"{_some(self.bytes, 'byte')} downloaded, {self.waited:.0f} s waited, "

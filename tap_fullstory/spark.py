@@ -221,7 +221,7 @@ class EventsReader(DataSourceReader):
         selections = {NAME: self._selection}
         source = open_source(config, client, spool, selections)
         now = time.time_ns()
-        run = Run(config, source, report, metrics, Stop(), now, selections, client.now, makes_records=False)
+        run = Run(config, source, client, report, metrics, Stop(), now, selections, client.now, makes_records=False)
         properties = stream.schema["properties"]
         maker = TableMaker(to_schema({name: properties[name] for name in self._selection.columns}))
         layout = events.layout(self._selection, config, for_columns=True)

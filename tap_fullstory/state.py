@@ -34,7 +34,8 @@ STREAMS_EVER = frozenset(
         "settings_history",
     }
 )
-NOT_STREAMS = frozenset({"currently_syncing", "versions"})
+BEGUN = "currently_syncing"  # the member that names the stream that a run was in
+NOT_STREAMS = frozenset({BEGUN, "versions"})
 # What keeps the state small, whatever is listed: the bookmark of `events` is below 16 KiB.
 MOST_GAPS = 100
 MOST_CONTENTS = 100
@@ -319,7 +320,12 @@ def _wrong(name: str, value: Any, expected: str) -> StateError:
 
 
 def read_bookmarks(path: str) -> dict[str, Any]:
-    """Return the bookmarks of a state file: stream to bookmark, as they stand there.
+    """Return the bookmarks of a state file; see `read_state`."""
+    return read_state(path)[0]
+
+
+def read_state(path: str) -> tuple[dict[str, Any], str | None]:
+    """Return the bookmarks of a state file, stream to bookmark as they stand there, and the stream a run was in.
 
     Raises:
         StateError: it is empty, not JSON, not an object, or of another tap.
@@ -344,7 +350,8 @@ def read_bookmarks(path: str) -> dict[str, Any]:
         raise StateError(f"The state file {path!r} does not hold a JSON object. {START_OVER}")
     if not _can_be_written(state):
         raise StateError(f"The state file {path!r} is nested too deeply, or holds a number that is none. {START_OVER}")
-    return parse_bookmarks(state)
+    begun = state.get(BEGUN)
+    return parse_bookmarks(state), begun if isinstance(begun, str) else None
 
 
 def _can_be_written(state: Any) -> bool:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from tap_fullstory import bundle_log
+from tap_fullstory.errors import ForbiddenError
+from tap_fullstory.logs import NAME
 from tap_fullstory.records import Records
-from tap_fullstory.state import Checkpoint
+from tap_fullstory.state import BEGUN, Checkpoint
 from tap_fullstory.streams import Run, Selection, Stream
+
+LOGGER = logging.getLogger(NAME)
 
 CHECKPOINT_INTERVAL = 60.0  # seconds
 
@@ -32,17 +38,52 @@ class Writer(Protocol):
         """Write the STATE, behind all records written so far."""
 
 
-def sync(selected: Sequence[tuple[Stream, Selection]], bookmarks: dict[str, Any], run: Run, writer: Writer) -> None:
-    """Sync the selected streams one after the other; *bookmarks* of others are kept as they are."""
-    states = StateWriter(writer, bookmarks)
+def sync(
+    selected: Sequence[tuple[Stream, Selection]],
+    bookmarks: dict[str, Any],
+    run: Run,
+    writer: Writer,
+    begun: str | None = None,
+) -> None:
+    """Sync the selected streams one after the other; *bookmarks* of others are kept as they are.
+
+    Args:
+        begun: the stream that an earlier run has begun and not finished, `currently_syncing` of the state; it is first.
+
+    Raises:
+        ForbiddenError: the key may not read a stream (403); the others are written.
+    """
+    states = StateWriter(writer, bookmarks, begun)
+    several = len({stream.name for stream, _ in selected} - {bundle_log.NAME}) > 1  # bundles come along with events
     for stream, selection in selected:  # all of them first: a stream may bring records of another one along
         writer.schema(stream, selection)
-    for number, (stream, selection) in enumerate(selected):
+    refused: ForbiddenError | None = None
+    for number, (stream, selection) in enumerate(_in_turn(selected, begun)):
+        if several and not run.report.ended_early:
+            states.begun = stream.name
         if run.report.ended_early or (number and run.is_over):
             run.report.ended_early = True
-            break
-        sync_stream(stream, selection, states, run, writer)
+            run.report.left_streams.append(stream.name)
+            continue
+        try:
+            sync_stream(stream, selection, states, run, writer)
+        except ForbiddenError as error:
+            states.write_pending()
+            refused = refused or error
+            if several:
+                LOGGER.error("%s: %s", stream.name, error)
+    if not run.report.ended_early:
+        states.begun = None
     states.write_last()
+    if refused:
+        raise refused
+
+
+def _in_turn(selected: Sequence[tuple[Stream, Selection]], begun: str | None) -> Sequence[tuple[Stream, Selection]]:
+    """Return the streams in the order in which they are synced: first the one that an earlier run has begun."""
+    names = [stream.name for stream, _ in selected]
+    at = names.index(begun) if begun in names else 0
+    return [*selected[at:], *selected[:at]]
 
 
 def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: Run, writer: Writer) -> None:
@@ -65,6 +106,7 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
             run.stop.check()
             if run.is_over and not item.last:
                 run.report.ended_early = True
+                run.report.left_streams.append(stream.name)
                 items.close()  # what it has begun stays where the next run finds it
                 return
         if run.progress:
@@ -76,15 +118,18 @@ class StateWriter:
 
     Attributes:
         bookmarks: of all streams; what is pending included.
+        begun: the stream that is being synced; None: there is only one, or none.
         events: events written since the last STATE.
     """
 
-    def __init__(self, writer: Writer, bookmarks: dict[str, Any]) -> None:
+    def __init__(self, writer: Writer, bookmarks: dict[str, Any], begun: str | None = None) -> None:
         self._writer = writer
         self._pending = False
         self._written: str | None = None
         self._at = time.monotonic()
+        self._names_begun = begun is not None  # then until the end: who merges states would keep what is left out
         self.bookmarks = dict(bookmarks)
+        self.begun = begun
         self.events = 0
 
     @property
@@ -95,7 +140,10 @@ class StateWriter:
     def pend(self, stream: str, checkpoint: Checkpoint) -> None:
         """Take a bookmark that may be written from now on, until more records are."""
         for name in (stream, *checkpoint.also):
-            self.bookmarks[name] = checkpoint.bookmark
+            if checkpoint.bookmark is None:
+                self.bookmarks.pop(name, None)
+            else:
+                self.bookmarks[name] = checkpoint.bookmark
         self._pending = True
 
     def write_pending(self) -> None:
@@ -103,15 +151,16 @@ class StateWriter:
         if not self._pending:
             return
         self._pending = False
-        text = repr(self.bookmarks)
+        self._names_begun = self._names_begun or self.begun is not None
+        state = {"bookmarks": self.bookmarks, **({BEGUN: self.begun} if self._names_begun else {})}
+        text = repr(state)
         if text != self._written:
-            self._writer.state({"bookmarks": self.bookmarks})
+            self._writer.state(state)
         self._written = text
         self._at = time.monotonic()
         self.events = 0
 
     def write_last(self) -> None:
-        """Write the STATE at the end of a run, if none has been written."""
-        if self._written is None:
-            self._pending = True
-            self.write_pending()
+        """Write the STATE at the end of a run, unless it is the last one once more."""
+        self._pending = True
+        self.write_pending()

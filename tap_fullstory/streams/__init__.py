@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tap_fullstory.client import Client
 from tap_fullstory.config import Config
 from tap_fullstory.metrics import Metrics
 from tap_fullstory.progress import Progress
@@ -38,6 +39,8 @@ class Run:
     """What a sync lends to its streams.
 
     Attributes:
+        source: brings events.
+        client: asks the API for all else.
         now: the Unix nanoseconds at which the run began.
         selections: of the streams that are selected, by name.
         clock: returns the Unix nanoseconds by Fullstory's clock, once it has answered.
@@ -49,6 +52,7 @@ class Run:
 
     config: Config
     source: Source
+    client: Client
     report: Report
     metrics: Metrics
     stop: Stop

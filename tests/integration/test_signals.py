@@ -53,7 +53,7 @@ def test_a_signal_ends_a_wait(run_tap: Tap, emulator: Emulator) -> None:
     ):
         emulator.faults = [fault]
         process = run_tap.start(settings={"request_timeout": 100})
-        # not so many requests: the first bundle's file may be there still, when the run before ended while it was finished
+        # not for a number of requests: the run before may have left the file of the first bundle behind
         wait_for(lambda f=fault: f.used)
         begun = read_lines(process, 4) if fault.path == GET else b""  # the first bundle: a SCHEMA and three RECORDs
         process.send_signal(signal.SIGTERM)

@@ -59,8 +59,10 @@ def messages_of(
     stream = Stream("numbers", schema, (), "INCREMENTAL", extract)
     config: Any = SimpleNamespace(checkpoint_records=most)
     source: Any = None
+    client: Any = None
     stop = Stop()
-    run = Run(config, source, Report(), Metrics(), stop, now=0, selections={}, clock=lambda: 0, deadline=deadline)
+    lent: Any = (config, source, client, Report(), Metrics(), stop)
+    run = Run(*lent, now=0, selections={}, clock=lambda: 0, deadline=deadline)
     path = tmp_path / "messages"
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     try:

@@ -81,7 +81,7 @@ def test_exports_need_the_architect_role(emulator: Emulator, role: str, status: 
         assert {"message": "insufficient permissions", "code": "forbidden"} == response.json()
 
 
-@pytest.mark.parametrize("path", ["//me", "/api//v1/export/list", "/me/", "/v2/users", "/"])
+@pytest.mark.parametrize("path", ["//me", "/api//v1/export/list", "/me/", "/v2/people", "/"])
 def test_unknown_paths_are_not_found(emulator: Emulator, path: str) -> None:
     """Carelessly joined URLs must not work."""
     connection = HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)  # requests would tidy the path up
