@@ -12,7 +12,8 @@ from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, DataExport, least_time
-from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
+from tap_fullstory.sources.exports import ANY_SEGMENT, list_segments, no_segment
+from tap_fullstory.sources.segment_export import SegmentExport
 from tap_fullstory.spool import Spool
 from tap_fullstory.state import EventsBookmark
 
@@ -119,7 +120,7 @@ class Checks:
 
     def _segment(self) -> str:
         """API: https://developer.fullstory.com/server/v1/segments/list-segments/ (built-in ones need not be listed)."""
-        names = dict(self._exports().segments())
+        names = dict(list_segments(self._client, self._config))
         wanted = self._config.segment_id
         if wanted != ANY_SEGMENT and wanted not in names:
             raise no_segment(wanted, names)
