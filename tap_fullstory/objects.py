@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from tap_fullstory.client import RateLimit
 from tap_fullstory.dictionary import CUSTOM_VARS, Field, Kind, column_schema
-from tap_fullstory.errors import ResponseError
+from tap_fullstory.errors import ResponseError, TapError
 from tap_fullstory.exact import parse, to_columns, uncounted
 from tap_fullstory.layout import is_custom
 from tap_fullstory.moments import SECOND, to_text
@@ -105,15 +105,19 @@ def _kind(definition: Mapping[str, Any]) -> Kind:
 def _items(run: Run, pages: Iterator[Page], reader: ObjectReader, bookmark: Any) -> Items:
     at = bookmark
     origin = Origin(NO_BUNDLE, run.now // SECOND)
-    for item in ahead(lambda page: page, pages, 1):
-        yield Checkpoint(at, due=False)
-        if item is None:
-            run.idle()
-            continue
-        page, _ = item
-        if page.objects:
-            yield reader.records(page.objects, to_text(run.clock()), origin)
-        at = page.bookmark
+    try:
+        for item in ahead(lambda page: page, pages, 1):
+            yield Checkpoint(at, due=False)
+            if item is None:
+                run.idle()
+                continue
+            page, _ = item
+            if page.objects:
+                yield reader.records(page.objects, to_text(run.clock()), origin)
+            at = page.bookmark
+    except TapError:
+        yield Checkpoint(at)
+        raise
     yield Checkpoint(at, last=True)
 
 

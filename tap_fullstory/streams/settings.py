@@ -83,7 +83,8 @@ def each(read_one: Callable[[Rules, Any], Iterator[tuple[list[Object], Any]]], b
     for rules in ALL_RULES:
         try:
             for objects, here in read_one(rules, at.get(rules.name)):
-                at = {**at, rules.name: here}
+                if here is not None:
+                    at = {**at, rules.name: here}
                 yield Page(objects, at)
         except ForbiddenError as error:
             LOGGER.warning("%s The other settings are read.", error)
