@@ -11,7 +11,7 @@ from tap_fullstory import __version__
 from tap_fullstory.config import ENV_PREFIX, SETTINGS, Config, Setting
 
 NAME = "tap-fullstory"
-DESCRIPTION = "Every captured event of a Fullstory account, append only, from Data Export or Segment Export."
+DESCRIPTION = "Every captured event of a Fullstory account, append only; people and settings beside them."
 # As orchestrators name them.
 CAPABILITIES = ("about", "batch", "catalog", "discover", "state", "structured-logging", "test")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -27,6 +27,7 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
         "type": ["array", "null"],
         "items": {"type": ["string", "object"], "minLength": 1, "required": ["name"]},
     },
+    "list of people": {"type": ["array", "null"], "items": {"type": "string", "pattern": "^(uid:|email:).|@"}},
     "list of bundle ids": {"type": ["array", "null"], "items": {"type": "integer"}},
     "object": {  # of which there is one: batch_config
         "type": ["object", "null"],

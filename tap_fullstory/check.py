@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tap_fullstory.client import ME, Client, RateLimit, duration
@@ -16,6 +17,7 @@ from tap_fullstory.sources.exports import ANY_SEGMENT, list_segments, no_segment
 from tap_fullstory.sources.segment_export import SegmentExport
 from tap_fullstory.spool import Spool
 from tap_fullstory.state import EventsBookmark
+from tap_fullstory.streams import Stream
 
 PATIENCE = 10.0  # seconds that a request is tried again: somebody is waiting
 # API: https://developer.fullstory.com/server/v1/authentication/permissions/ (exports need Architect or more)
@@ -44,9 +46,14 @@ class Checks:
     Args:
         begin: where a run would go on.
         now: Unix seconds.
+        streams: those that are selected.
     """
 
-    def __init__(self, config: Config, client: Client, begin: EventsBookmark, now: int) -> None:
+    def __init__(
+        self, config: Config, client: Client, begin: EventsBookmark, now: int, streams: Sequence[Stream]
+    ) -> None:
+        self._streams = streams
+        self._with_exports = any(stream.probe is None for stream in streams)
         self._config = config
         self._client = client
         self._begin = begin
@@ -57,6 +64,13 @@ class Checks:
         """Yield what comes of each check; what depends on one that failed is not tried."""
         yield self._result("spool folder", self._spool)
         yield self._result("key", self._key)
+        if self._with_exports:
+            yield from self._of_exports()
+        for stream in self._streams:
+            if stream.probe is not None:
+                yield self._result(stream.name, partial(self._probe, stream.probe(self._config)))
+
+    def _of_exports(self) -> Iterator[Result]:
         with_bundles = self._config.events_source == "data_export"
         export = self._result("export", self._newest if with_bundles else self._segment)
         yield export
@@ -87,12 +101,17 @@ class Checks:
     def _key(self) -> str:
         """API: https://developer.fullstory.com/server/v1/authentication/me/."""
         role = self._client.get_json(f"{self._config.api_url}{ME}", _parse_me, limit=RateLimit())
-        if role in MAY_EXPORT:
+        if role in MAY_EXPORT or not self._with_exports:
             return f"{self._config.api_url} accepts it; its role is {role}."
         raise AuthError(
             f"{self._config.api_url} accepts the key, but its role is {role}.",
             f"To export, it has to be {' or '.join(MAY_EXPORT)}: make another key.",
         )
+
+    def _probe(self, paths: Sequence[str]) -> str:
+        for path in paths:
+            self._client.get_json(f"{self._config.api_url}{path}", lambda _: None, limit=RateLimit())
+        return "may be read." if paths else 'nothing to read: "sessions_for" names nobody.'
 
     def _newest(self) -> str:
         newest = next(self._source().newest(), None)

@@ -178,7 +178,7 @@ def all_streams(parsed: Config) -> list[Stream]:
             event_key=parsed.event_key,
             custom=parsed.custom_columns,
             hashed={one.name for one in (*FIELDS, *parsed.custom_columns) if privacy.hashes(one)},
-            custom_vars=parsed.custom_vars != "drop",
+            custom_vars=privacy.keeps,
         ),
         bundles.stream(),
         *(
@@ -207,7 +207,7 @@ def _test(args: argparse.Namespace) -> None:
     _print(f"ok    settings: as they should be; selected: {names or 'no stream'}.")
     client = Client(replace(parsed, retry_timeout=min(parsed.retry_timeout, PATIENCE)), Report(), Metrics())
     first: TapError | None = None
-    for result in Checks(parsed, client, at, now // SECOND).results():
+    for result in Checks(parsed, client, at, now // SECOND, [stream for stream, _ in selected]).results():
         _print(logs.FORMATTER.hidden(str(result)))
         first = first or result.error
     if first:

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from msgspec import UNSET
 
 from tap_fullstory.client import RateLimit
+from tap_fullstory.config import Config
 from tap_fullstory.dictionary import CUSTOM_VARS, Field, Kind, column_schema
 from tap_fullstory.errors import ResponseError, TapError
 from tap_fullstory.exact import parse, to_columns, uncounted
@@ -55,16 +56,25 @@ Read = Callable[[Run, Any], Iterator[Page]]
 
 
 def object_stream(
-    name: str, key_properties: Sequence[str], read: Read, privacy: Privacy, replication_key: str | None = None
+    name: str,
+    key_properties: Sequence[str],
+    read: Read,
+    privacy: Privacy,
+    *,
+    probe: Callable[[Config], Sequence[str]],
+    replication_key: str | None = None,
 ) -> Stream:
     """Return the stream of that name, with the schema in `schemas/`.
 
     Args:
         read: yields its pages, given the stream's bookmark; it runs in a thread of its own.
+        probe: see `Stream`.
         replication_key: the column that orders it; none: it is read whole each time.
     """
     schema = json.loads((SCHEMAS / f"{name}.json").read_bytes())
     fields = fields_of(schema)
+    if not privacy.keeps:
+        del schema["properties"][CUSTOM_VARS]
     for field in fields:
         if field.name != replication_key and privacy.hashes(field):
             schema["properties"][field.name] = column_schema(field, hashed=True)
@@ -82,6 +92,7 @@ def object_stream(
         automatic=frozenset({*key_properties, *([replication_key] if replication_key else ())}),
         own=frozenset({CUSTOM_VARS}),
         extract=extract,
+        probe=probe,
     )
 
 

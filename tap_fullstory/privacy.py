@@ -92,6 +92,7 @@ class Privacy:
     Attributes:
         selects: some events are left out for their type.
         treats: some values are not what the source sent, or are left out.
+        keeps: whether there is a column for what has none of its own.
     """
 
     def __init__(self, config: Config) -> None:
@@ -100,6 +101,7 @@ class Privacy:
         self._exclude = Patterns(config.custom_vars_exclude)
         self._key = (config.hash_key or "").encode()
         self.selects = bool(self._only or self._except)
+        self.keeps = config.custom_vars != "drop"
         self.treats = bool(self._hash or self._strip or self._exclude)
         self.of_variable = lru_cache(MOST_REMEMBERED)(self._of_variable)
 

@@ -88,4 +88,66 @@ CREATE TABLE IF NOT EXISTS fullstory.bundles (
     "downloaded_at" timestamp with time zone,
     "tap_version" text
 );
+CREATE TABLE IF NOT EXISTS fullstory.users (
+    "id" text,
+    "uid" text,
+    "display_name" text,
+    "email" text,
+    "is_being_deleted" boolean,
+    "properties" text,
+    "schema" text,
+    "type_conflicts" text,
+    "app_url" text,
+    "CustomVars" text
+);
+CREATE TABLE IF NOT EXISTS fullstory.user_sessions (
+    "userId" text,
+    "sessionId" text,
+    "createdTime" timestamp with time zone,
+    "fsUrl" text,
+    "person" text,
+    "CustomVars" text
+);
+CREATE TABLE IF NOT EXISTS fullstory.segments (
+    "id" text,
+    "name" text,
+    "creator" text,
+    "created" timestamp with time zone,
+    "url" text,
+    "CustomVars" text
+);
+CREATE TABLE IF NOT EXISTS fullstory.operations (
+    "id" text,
+    "type" text,
+    "state" text,
+    "createdAt" timestamp with time zone,
+    "finishedAt" timestamp with time zone,
+    "errorDetails" text,
+    "estimatePctComplete" bigint,
+    "step" text,
+    "details" text,
+    "results" text,
+    "CustomVars" text
+);
+CREATE TABLE IF NOT EXISTS fullstory.settings (
+    "kind" text,
+    "platform" text,
+    "lastUpdated" timestamp with time zone,
+    "lastUpdatedBy" text,
+    "created" timestamp with time zone,
+    "createdBy" text,
+    "settings" text,
+    "CustomVars" text
+);
+CREATE TABLE IF NOT EXISTS fullstory.settings_history (
+    "kind" text,
+    "platform" text,
+    "version_id" text,
+    "lastUpdated" timestamp with time zone,
+    "lastUpdatedBy" text,
+    "created" timestamp with time zone,
+    "createdBy" text,
+    "settings" text,
+    "CustomVars" text
+);
 CREATE TABLE IF NOT EXISTS fullstory.loaded (manifest text PRIMARY KEY);

@@ -88,3 +88,65 @@ CREATE TABLE IF NOT EXISTS fullstory.bundles (
     "downloaded_at" TIMESTAMP_TZ,
     "tap_version" VARCHAR
 );
+CREATE TABLE IF NOT EXISTS fullstory.users (
+    "id" VARCHAR,
+    "uid" VARCHAR,
+    "display_name" VARCHAR,
+    "email" VARCHAR,
+    "is_being_deleted" BOOLEAN,
+    "properties" VARCHAR,
+    "schema" VARCHAR,
+    "type_conflicts" VARCHAR,
+    "app_url" VARCHAR,
+    "CustomVars" VARCHAR
+);
+CREATE TABLE IF NOT EXISTS fullstory.user_sessions (
+    "userId" VARCHAR,
+    "sessionId" VARCHAR,
+    "createdTime" TIMESTAMP_TZ,
+    "fsUrl" VARCHAR,
+    "person" VARCHAR,
+    "CustomVars" VARCHAR
+);
+CREATE TABLE IF NOT EXISTS fullstory.segments (
+    "id" VARCHAR,
+    "name" VARCHAR,
+    "creator" VARCHAR,
+    "created" TIMESTAMP_TZ,
+    "url" VARCHAR,
+    "CustomVars" VARCHAR
+);
+CREATE TABLE IF NOT EXISTS fullstory.operations (
+    "id" VARCHAR,
+    "type" VARCHAR,
+    "state" VARCHAR,
+    "createdAt" TIMESTAMP_TZ,
+    "finishedAt" TIMESTAMP_TZ,
+    "errorDetails" VARCHAR,
+    "estimatePctComplete" NUMBER(38, 0),
+    "step" VARCHAR,
+    "details" VARCHAR,
+    "results" VARCHAR,
+    "CustomVars" VARCHAR
+);
+CREATE TABLE IF NOT EXISTS fullstory.settings (
+    "kind" VARCHAR,
+    "platform" VARCHAR,
+    "lastUpdated" TIMESTAMP_TZ,
+    "lastUpdatedBy" VARCHAR,
+    "created" TIMESTAMP_TZ,
+    "createdBy" VARCHAR,
+    "settings" VARCHAR,
+    "CustomVars" VARCHAR
+);
+CREATE TABLE IF NOT EXISTS fullstory.settings_history (
+    "kind" VARCHAR,
+    "platform" VARCHAR,
+    "version_id" VARCHAR,
+    "lastUpdated" TIMESTAMP_TZ,
+    "lastUpdatedBy" VARCHAR,
+    "created" TIMESTAMP_TZ,
+    "createdBy" VARCHAR,
+    "settings" VARCHAR,
+    "CustomVars" VARCHAR
+);

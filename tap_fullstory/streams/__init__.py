@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,6 +100,7 @@ class Stream:
         automatic: columns that are always emitted.
         own: columns that the tap adds; a catalog that does not know them does not switch them off.
         selected_by_default: whether it is synced when nothing says otherwise.
+        probe: returns paths of the API host; whoever may read these may read the stream. None: it brings exports.
     """
 
     name: str
@@ -111,3 +112,4 @@ class Stream:
     automatic: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     selected_by_default: bool = False
+    probe: Callable[[Config], Sequence[str]] | None = None

@@ -15,7 +15,7 @@ from tap_fullstory.streams import Run, Stream
 
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
-    return object_stream("operations", ("id",), read, privacy)
+    return object_stream("operations", ("id",), read, privacy, probe=lambda _: ["/operations/v1?limit=1"])
 
 
 def read(run: Run, _bookmark: Any) -> Iterator[Page]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tap_fullstory.client import NotFoundError
+from tap_fullstory.config import Config
 from tap_fullstory.errors import ForbiddenError
 from tap_fullstory.logs import NAME
 from tap_fullstory.moments import to_utc
@@ -59,7 +60,12 @@ ALL_RULES = (
 
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
-    return object_stream("settings", ("kind", "platform"), read, privacy, replication_key="lastUpdated")
+    return object_stream("settings", ("kind", "platform"), read, privacy, probe=probe, replication_key="lastUpdated")
+
+
+def probe(_config: Config) -> Sequence[str]:
+    """Return what needs the highest role: an Architect may read all kinds."""
+    return [f"{PATH}/privacy"]
 
 
 def read(run: Run, bookmark: Any) -> Iterator[Page]:

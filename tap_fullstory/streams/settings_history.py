@@ -14,7 +14,7 @@ from tap_fullstory.newest import Newest
 from tap_fullstory.objects import Asker, Object, Page, object_stream
 from tap_fullstory.privacy import Privacy
 from tap_fullstory.streams import Run, Stream
-from tap_fullstory.streams.settings import PATH, Rules, each, to_version, version_id
+from tap_fullstory.streams.settings import PATH, Rules, each, probe, to_version, version_id
 
 TOKENS = ("nextPaginationToken", "next_pagination_token")
 
@@ -22,7 +22,7 @@ TOKENS = ("nextPaginationToken", "next_pagination_token")
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
     key = ("kind", "platform", "version_id")
-    return object_stream("settings_history", key, read, privacy, replication_key="lastUpdated")
+    return object_stream("settings_history", key, read, privacy, probe=probe, replication_key="lastUpdated")
 
 
 def read(run: Run, bookmark: Any) -> Iterator[Page]:

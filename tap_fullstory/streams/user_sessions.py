@@ -8,16 +8,22 @@ API: https://developer.fullstory.com/server/v1/sessions/list-sessions/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
+from tap_fullstory.config import Config
 from tap_fullstory.errors import ResponseError
 from tap_fullstory.exact import whole_number
+from tap_fullstory.logs import NAME
 from tap_fullstory.moments import LATEST, SECOND, to_text
 from tap_fullstory.newest import Newest
 from tap_fullstory.objects import Asker, Object, Page, object_stream
 from tap_fullstory.privacy import Privacy
 from tap_fullstory.streams import Run, Stream
+
+LOGGER = logging.getLogger(NAME)
 
 PATH = "/sessions/v2"
 LIMITS = tuple(100 * 4**step for step in range(6))  # 102,400 sessions of one person are more than any has
@@ -25,7 +31,14 @@ LIMITS = tuple(100 * 4**step for step in range(6))  # 102,400 sessions of one pe
 
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
-    return object_stream("user_sessions", ("userId", "sessionId"), read, privacy, replication_key="createdTime")
+    return object_stream(
+        "user_sessions", ("userId", "sessionId"), read, privacy, probe=probe, replication_key="createdTime"
+    )
+
+
+def probe(config: Config) -> Sequence[str]:
+    """Return what asks for a session of the first person."""
+    return [f"{PATH}?{urlencode({**_query(person), 'limit': 1})}" for person in config.sessions_for[:1]]
 
 
 def read(run: Run, bookmark: Any) -> Iterator[Page]:
@@ -33,6 +46,8 @@ def read(run: Run, bookmark: Any) -> Iterator[Page]:
     at: dict[str, Any] = dict(bookmark) if isinstance(bookmark, Mapping) else {}
     asker = Asker(run, PATH)
     failed: ResponseError | None = None
+    if not run.config.sessions_for:
+        LOGGER.warning('"sessions_for" names nobody, so user_sessions has no sessions to read.')
     for person in run.config.sessions_for:
         try:
             sessions, here = _read_one(asker, person, at.get(person))
@@ -47,10 +62,9 @@ def read(run: Run, bookmark: Any) -> Iterator[Page]:
 
 def _read_one(asker: Asker, person: str, bookmark: Any) -> tuple[list[Object], Any]:
     """Return the sessions of a person that the bookmark does not know, oldest first, and the bookmark behind them."""
-    by, _, value = person.partition(":")
     for limit in LIMITS:
         newest = Newest(bookmark, "createdTime", "userId", "sessionId")
-        listed, _ = asker.objects("sessions", **{by: value}, limit=limit)
+        listed, _ = asker.objects("sessions", **_query(person), limit=limit)
         sessions = newest.new([_session(one, person) for one in listed])
         is_all = len(listed) < limit
         if newest.is_passed or (is_all and (newest.is_reached or not newest.since or not listed)):
@@ -62,6 +76,11 @@ def _read_one(asker: Asker, person: str, bookmark: Any) -> tuple[list[Object], A
         f"Fullstory gives the newest {len(listed)}.",
         f'Take the member "{person}" out of the bookmark of user_sessions to read all that are listed now.',
     )
+
+
+def _query(person: str) -> dict[str, str]:
+    by, _, value = person.partition(":")
+    return {by: value}
 
 
 def _session(session: Object, person: str) -> dict[str, Any]:

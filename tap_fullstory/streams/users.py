@@ -20,7 +20,7 @@ LOGGER = logging.getLogger(NAME)
 
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
-    return object_stream("users", ("id",), read, privacy)
+    return object_stream("users", ("id",), read, privacy, probe=lambda _: ["/v2/users"])
 
 
 def read(run: Run, _bookmark: Any) -> Iterator[Page]:

@@ -7,7 +7,7 @@ import pytest
 
 from fullstory_emulator import Emulator, Fault
 from tests.integration.objects import KINDS, RULES, bookmarks, by, catalog
-from tests.integration.tap import TIMEOUT, Json, Run, Tap, finished, parse
+from tests.integration.tap import TIMEOUT, Json, Run, Tap, finished, parse, rfc
 from tests.integration.test_resume import wait_for
 
 pytestmark = pytest.mark.only_source("data_export")
@@ -70,7 +70,9 @@ def test_what_has_not_changed_is_not_written_again(run_tap: Tap, emulator: Emula
 
     assert [] == again.records(CURRENT)
     assert bookmarks(first) == bookmarks(again)
-    assert [("domain", "mobile"), ("geo", "all")] == [(one["kind"], one["platform"]) for one in changed.records(CURRENT)]
+    assert [("domain", "mobile"), ("geo", "all")] == [
+        (one["kind"], one["platform"]) for one in changed.records(CURRENT)
+    ]
 
 
 @pytest.mark.parametrize("member", ["nextPaginationToken", "next_pagination_token"])
@@ -79,7 +81,10 @@ def test_the_whole_history(run_tap: Tap, emulator: Emulator, member: Any, end: A
     """Whichever spelling of the token an account gets, the rest of the history would be missing."""
     emulator.history_member, emulator.history_end = member, end
     emulator.settings["geo", ""] = [
-        {"recordGeoMode": str(number), "metadata": {"lastUpdated": f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z"}}
+        {
+            "recordGeoMode": str(number),
+            "metadata": {"lastUpdated": f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z"},
+        }
         for number in reversed(range(250))
     ]
 
@@ -125,8 +130,7 @@ def test_history_is_read_up_to_what_is_known(run_tap: Tap, emulator: Emulator) -
 def test_an_interrupted_history_is_read_again(run_tap: Tap, emulator: Emulator) -> None:
     """Newest first: a bookmark at the newest would hide the older ones that were not read."""
     emulator.settings["privacy", ""] = [
-        {"metadata": {"lastUpdated": f"2024-01-01T{number // 60:02}:{number % 60:02}:00Z"}}
-        for number in reversed(range(250))
+        {"metadata": {"lastUpdated": rfc(1_704_067_200 + number)}} for number in reversed(range(250))
     ]
     emulator.faults = [fault := Fault(f"{RULES}/privacy/history", delay=60, skip=1)]
     process = run_tap.start(catalog=catalog(HISTORY))

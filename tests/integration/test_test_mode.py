@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fullstory_emulator import Bundle, Emulator, Fault
+from tests.integration.objects import catalog
 from tests.integration.tap import DAY, GET, HOUR, LIST, Tap, bookmark, rfc
 
 pytestmark = pytest.mark.only_source("data_export")
@@ -130,3 +131,20 @@ def test_no_secret_is_shown(run_tap: Tap, emulator: Emulator) -> None:
     _, lines, log = results_of(run_tap, settings={"start_date": rfc(TODAY - HOUR)})
 
     assert emulator.api_key not in "".join(lines + log)
+
+
+def test_streams_that_are_selected_are_tried(run_tap: Tap, emulator: Emulator) -> None:
+    """A key that may not read people would be found out in the middle of the night."""
+    emulator.role = "USER"
+    everything = catalog("users", "user_sessions", "segments", "operations", "settings", "settings_history")
+
+    status, lines, _ = results_of(run_tap, catalog=everything, settings={"sessions_for": ["uid:u1"]})
+
+    assert 77 == status
+    assert ["FAIL  settings", "FAIL  settings_history", "FAIL  users"] == sorted(
+        line.partition(":")[0] for line in lines if line.startswith("FAIL")
+    )
+    assert {"ok    segments: may be read.", "ok    user_sessions: may be read."} <= {*lines}
+    assert 0 == emulator.count(LIST)
+    emulator.role = "ADMIN"
+    assert 0 == results_of(run_tap, catalog=everything)[0]
