@@ -54,6 +54,7 @@ class Checks:
     ) -> None:
         self._streams = streams
         self._with_exports = any(stream.probe is None for stream in streams)
+        self._has_to_export = self._with_exports or any(stream.exported for stream in streams)
         self._config = config
         self._client = client
         self._begin = begin
@@ -101,7 +102,7 @@ class Checks:
     def _key(self) -> str:
         """API: https://developer.fullstory.com/server/v1/authentication/me/."""
         role = self._client.get_json(f"{self._config.api_url}{ME}", _parse_me, limit=RateLimit())
-        if role in MAY_EXPORT or not self._with_exports:
+        if role in MAY_EXPORT or not self._has_to_export:
             return f"{self._config.api_url} accepts it; its role is {role}."
         raise AuthError(
             f"{self._config.api_url} accepts the key, but its role is {role}.",

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from tap_fullstory.bundles import read_chunks, split_events
+from tap_fullstory.config import Config
 from tap_fullstory.dictionary import CUSTOM_VARS
 from tap_fullstory.errors import BundleError, ExportFailedError
 from tap_fullstory.exact import parse
@@ -19,7 +22,7 @@ from tap_fullstory.logs import NAME as LOG_NAME
 from tap_fullstory.objects import Page, object_stream
 from tap_fullstory.privacy import Privacy
 from tap_fullstory.report import Change
-from tap_fullstory.sources.exports import Exporter
+from tap_fullstory.sources.exports import ANY_SEGMENT, SEGMENTS, Exporter
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.streams import Run, Stream
 
@@ -36,7 +39,12 @@ ADVICE = 'No individual was written. Check "segment_id", and run again later.'
 
 def stream(privacy: Privacy) -> Stream:
     """Return the stream."""
-    return object_stream(NAME, ("IndvId",), read, privacy)
+    return replace(object_stream(NAME, ("IndvId",), read, privacy, probe=_probe), exported=True)
+
+
+def _probe(config: Config) -> list[str]:
+    # whether one can ask for a built-in segment by its id is nowhere said
+    return [SEGMENTS + ("?limit=1" if config.segment_id == ANY_SEGMENT else f"/{quote(config.segment_id, safe='')}")]
 
 
 def read(run: Run, _bookmark: Any) -> Iterator[Page]:
@@ -58,7 +66,7 @@ def read(run: Run, _bookmark: Any) -> Iterator[Page]:
 
 def _bring(run: Run, file: SpoolFile) -> None:
     exporter = Exporter(run.client, run.config, IF_LATE)
-    fields = _fields(run.selections[NAME].columns, with_variables=run.config.custom_vars != "drop")
+    fields = _fields(run.selections[NAME].columns)
     made: list[str] = []
 
     def get() -> str:
@@ -72,6 +80,6 @@ def _bring(run: Run, file: SpoolFile) -> None:
         raise type(error)(error.what, ADVICE) from error
 
 
-def _fields(columns: Sequence[str], *, with_variables: bool) -> list[str] | None:
-    """Return the members to export for these columns; None: all there are, as far as that is wanted."""
-    return None if with_variables and CUSTOM_VARS in columns else sorted({*columns} - {CUSTOM_VARS})
+def _fields(columns: Sequence[str]) -> list[str] | None:
+    """Return the members to export for these columns; None: all there are, since user variables are wanted."""
+    return None if CUSTOM_VARS in columns else sorted(columns)

@@ -256,6 +256,24 @@ def test_without_permission_the_other_streams_go_on(run_tap: Tap, emulator: Emul
     assert "403" in run.last_line and "add-on" in run.last_line
 
 
+def test_a_key_that_may_not_export_is_found_before_the_first_run(run_tap: Tap, emulator: Emulator) -> None:
+    """It would be found out in the middle of the night; and looking must not set an export going."""
+    emulator.segments = [Segment("a b/c", "Odd")]
+
+    def tested(role: str, **settings: str) -> "tuple[int, list[bytes]]":
+        emulator.role = role
+        done = run_tap.bare(run_tap.command("--test", catalog=catalog(NAME), settings=settings)[3:])
+        return done.returncode, [line for line in done.stdout.splitlines() if line.startswith(b"FAIL")]
+
+    assert (0, []) == tested("ARCHITECT")
+    assert (0, []) == tested("ADMIN", segment_id="a b/c")
+    status, (failed,) = tested("USER")
+    assert (77, True) == (status, failed.startswith(b"FAIL  key: "))
+    status, (failed,) = tested("ADMIN", segment_id="gone")
+    assert (78, True) == (status, failed.startswith(b"FAIL  individuals: "))
+    assert [] == emulator.exports
+
+
 def test_a_segment_that_does_not_exist(run_tap: Tap, emulator: Emulator) -> None:
     """A slip of the pen would read like a failure of Fullstory."""
     run = read(run_tap, segment_id="everybody")
