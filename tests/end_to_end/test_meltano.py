@@ -429,6 +429,37 @@ def test_windows_side_by_side(project: Project, shop: Emulator, columns: dict[st
     assert_same_rows(expected_rows(shop.bundles, columns), project.rows())
 
 
+def test_one_stream_read_anew(project: Project, shop: Emulator) -> None:
+    """Resetting one stream by the README's lines would make all of Fullstory come again, or nothing."""
+    shop.bundles = generated(days=1, events=20)
+    text = (ROOT / "README.md").read_text("utf-8").partition("**Reading one stream anew**")[2]
+    lines = text.partition("With Meltano")[2].partition("```bash\n")[2].partition("```")[0]
+    shop.settings["geo", ""] = [  # three pages
+        {"metadata": {"lastUpdated": f"2024-01-{day:02}T{hour:02}:00:00Z"}}
+        for day in range(28, 18, -1)
+        for hour in range(23, -1, -1)
+    ]
+    versions = sum(map(len, shop.settings.values()))
+    project("select", "tap-fullstory", "settings_history", "*")
+
+    project.run()
+    before, asked = project.state(), len(shop.requests)
+    project.run()
+    again, asked = len(shop.requests) - asked, len(shop.requests)
+    environment = {**project.environment(), "PATH": f"{MELTANO.parent}:/usr/bin:/bin", "STATE_ID": STATE_ID}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=project.folder, env=environment, check=True)
+    reset = project.state()
+    project.run()
+    anew = len(shop.requests) - asked
+
+    assert versions == len(project.rows("settings_history"))
+    assert {"events", "settings_history"} <= before["bookmarks"].keys()
+    assert {"events"} == before["bookmarks"].keys() - {"settings_history"} == reset["bookmarks"].keys()
+    assert before["bookmarks"] == project.state()["bookmarks"]
+    assert again < anew
+    assert 1 == shop.count(GET)
+
+
 def test_a_schedule(project: Project, shop: Emulator, columns: dict[str, Any]) -> None:
     """What runs each night has to be what was tried by hand."""
     shop.bundles = generated(days=1, events=20)
