@@ -92,7 +92,9 @@ def setting_key(kind: str, platform: str | None = None) -> tuple[str, str]:
     if platform is None:
         platform = platforms[0]
     if platform not in platforms:
-        raise ValueError(f"platform is one of {', '.join(PLATFORMS)}, and only for {' and '.join(WITH_PLATFORM)}")
+        raise ValueError(
+            f"platform is one of {', '.join(PLATFORMS)}" if len(platforms) > 1 else f"{kind} has no platform"
+        )
     return kind, platform
 
 
@@ -120,8 +122,15 @@ def _blocking(_: Random, nth: int) -> Version:
 
 
 def _domain(rng: Random, nth: int) -> Version:
-    names = ("fruitshoppe.example.com", "www.example.com", "shop.example.org", "m.example.com", "localhost", "example")
-    domains = [{"disabled": rng.random() < 0.3, "domain": name} for name in names[: nth + 1]]
+    names = (
+        "shop.example",
+        "www.orchard.example",
+        "staging.shop.example",
+        "m.shop.example",
+        "localhost",
+        "old.example",
+    )
+    domains = [{"disabled": at > 1 and rng.random() < 0.5, "domain": name} for at, name in enumerate(names[: nth + 1])]
     return {"onlyRecordKnownDomains": nth > 2, "domains": domains}
 
 
@@ -159,14 +168,14 @@ def _privacy(_: Random, nth: int) -> Version:
 
 
 def _element_block(rng: Random, number: int) -> Version:
-    conditions = {"privacyTargetingConditions": [_condition("DOMAIN", "EQ", {"strVal": "m.example.com"})]}
+    conditions = {"privacyTargetingConditions": [_condition("DOMAIN", "EQ", {"strVal": "m.shop.example"})]}
     return {
         "selector": f".checkout input[name='field-{number}']",
         "consent": rng.random() < 0.2,
         "notes": rng.choice(("", "Asked for by legal", "Größe & Gewicht 🍎", 'two\nlines, a "quote"')),
         "type": rng.choice(BLOCKS),
         "scope": rng.choice(SCOPES),
-        "lastUpdated": NEVER if number % 3 == 0 else moments.shown(FIRST + number * APART, "250000"),
+        "lastUpdated": NEVER if number % 3 == 0 else moments.shown(FIRST + number * APART // 2, "250000"),
         "label": f"Field {number}",
         "targetingConditions": conditions if number % 7 == 6 else None,
         "editable": rng.choice(EDITABLE),

@@ -13,7 +13,8 @@ from tap_fullstory.config import Config
 from tap_fullstory.errors import AuthError, ResponseError, TapError
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.sources.data_export import DAY, DOWNLOADS, PAGE_SIZE, DataExport, least_time
-from tap_fullstory.sources.segment_export import ANY_SEGMENT, SegmentExport, no_segment
+from tap_fullstory.sources.exports import ANY_SEGMENT, list_segments, no_segment
+from tap_fullstory.sources.segment_export import SegmentExport
 from tap_fullstory.spool import Spool
 from tap_fullstory.state import EventsBookmark
 from tap_fullstory.streams import Stream
@@ -53,6 +54,7 @@ class Checks:
     ) -> None:
         self._streams = streams
         self._with_exports = any(stream.probe is None for stream in streams)
+        self._has_to_export = self._with_exports or any(stream.exported for stream in streams)
         self._config = config
         self._client = client
         self._begin = begin
@@ -100,7 +102,7 @@ class Checks:
     def _key(self) -> str:
         """API: https://developer.fullstory.com/server/v1/authentication/me/."""
         role = self._client.get_json(f"{self._config.api_url}{ME}", _parse_me, limit=RateLimit())
-        if role in MAY_EXPORT or not self._with_exports:
+        if role in MAY_EXPORT or not self._has_to_export:
             return f"{self._config.api_url} accepts it; its role is {role}."
         raise AuthError(
             f"{self._config.api_url} accepts the key, but its role is {role}.",
@@ -138,7 +140,7 @@ class Checks:
 
     def _segment(self) -> str:
         """API: https://developer.fullstory.com/server/v1/segments/list-segments/ (built-in ones need not be listed)."""
-        names = dict(self._exports().segments())
+        names = dict(list_segments(self._client, self._config))
         wanted = self._config.segment_id
         if wanted != ANY_SEGMENT and wanted not in names:
             raise no_segment(wanted, names)

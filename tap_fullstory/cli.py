@@ -156,6 +156,7 @@ def all_streams(parsed: Config) -> list[Stream]:
     from tap_fullstory.streams import (
         bundles,
         events,
+        individuals,
         operations,
         segments,
         settings,
@@ -175,7 +176,7 @@ def all_streams(parsed: Config) -> list[Stream]:
         bundles.stream(),
         *(
             module.stream(privacy)
-            for module in (users, user_sessions, segments, operations, settings, settings_history)
+            for module in (users, individuals, user_sessions, segments, operations, settings, settings_history)
         ),
     ]
 

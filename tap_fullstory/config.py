@@ -433,7 +433,7 @@ SETTINGS: tuple[Setting, ...] = (
         "string",
         _text,
         "`everyone`",
-        "With `segment_export`: the segment whose events are exported.",
+        "The segment whose people `individuals` brings, and with `segment_export` whose events are exported.",
         text=True,
     ),
     Setting(
@@ -455,7 +455,7 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds",
         _seconds(zero=False),
         "`14400`",
-        "With `segment_export`: longest time that one export may take.",
+        "With `segment_export`, and for the stream `individuals`: longest time that one export may take.",
     ),
     Setting(
         "event_key",

@@ -22,6 +22,7 @@ from tap_fullstory.config import Config
 from tap_fullstory.dictionary import CUSTOM_VARS, Field, Kind, column_schema
 from tap_fullstory.errors import ResponseError, TapError
 from tap_fullstory.exact import parse, to_columns, uncounted
+from tap_fullstory.layout import is_custom
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.prefetch import ahead
 from tap_fullstory.privacy import Privacy
@@ -162,8 +163,15 @@ class ObjectReader:
         self._treatments = {name: one for name, one in treatments.items() if one and name in self._columns}
 
     def records(self, objects: Iterable[Object], time_extracted: str, origin: Origin | None = None) -> Records:
-        """Return a record for each of *objects*, which were extracted then."""
-        lines = [self._record(one) for one in objects]
+        """Return a record for each of *objects*, which were extracted then.
+
+        Raises:
+            ResponseError: one is nested too deeply.
+        """
+        try:
+            lines = [self._record(one) for one in objects]
+        except RecursionError as error:
+            raise ResponseError("An object is nested too deeply to be read.", REPORT_IT) from error
         return Records(len(lines), encode_lines(lines), len(lines), time_extracted, origin=origin)
 
     def _record(self, members: Object) -> dict[str, Any]:
@@ -182,7 +190,11 @@ class ObjectReader:
             if kept:
                 record[CUSTOM_VARS] = encode(dict(sorted(kept.items()))).decode()
         for name in kept:
-            self._report.change(self._why_kept(name, moved), (name,))
+            why = self._why_kept(name, moved)
+            if why is Change.NEW_FIELD and is_custom(name):
+                self._report.custom[name] += 1
+            else:
+                self._report.change(why, (name,))
         left_out = {name for change, name in notes if change is Change.EXCLUDED}
         for (change, name), count in Counter(notes).items():
             if change is Change.EXCLUDED or name not in left_out:

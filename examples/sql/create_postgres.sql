@@ -100,6 +100,35 @@ CREATE TABLE IF NOT EXISTS fullstory.users (
     "app_url" text,
     "CustomVars" text
 );
+CREATE TABLE IF NOT EXISTS fullstory.individuals (
+    "IndvId" bigint,
+    "Created" timestamp with time zone,
+    "Uid" text,
+    "DisplayName" text,
+    "Email" text,
+    "NumSessions" bigint,
+    "NumPages" bigint,
+    "NumEvents" bigint,
+    "TotalSec" double precision,
+    "ActiveSec" double precision,
+    "AvgSessionSec" double precision,
+    "AvgSessionActiveSec" double precision,
+    "MaxSessionSec" double precision,
+    "LastSessionNumPages" bigint,
+    "LastSessionNumEvents" bigint,
+    "LastSessionSec" double precision,
+    "LastSessionActiveSec" double precision,
+    "LastSessionStart" timestamp with time zone,
+    "LastEventStart" timestamp with time zone,
+    "LastPage" text,
+    "LastIp" text,
+    "LastLatLong" text,
+    "LastBrowser" text,
+    "LastDevice" text,
+    "LastPlatform" text,
+    "LastOperatingSystem" text,
+    "CustomVars" text
+);
 CREATE TABLE IF NOT EXISTS fullstory.user_sessions (
     "userId" text,
     "sessionId" text,

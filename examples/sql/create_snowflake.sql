@@ -100,6 +100,35 @@ CREATE TABLE IF NOT EXISTS fullstory.users (
     "app_url" VARCHAR,
     "CustomVars" VARCHAR
 );
+CREATE TABLE IF NOT EXISTS fullstory.individuals (
+    "IndvId" NUMBER(38, 0),
+    "Created" TIMESTAMP_TZ,
+    "Uid" VARCHAR,
+    "DisplayName" VARCHAR,
+    "Email" VARCHAR,
+    "NumSessions" NUMBER(38, 0),
+    "NumPages" NUMBER(38, 0),
+    "NumEvents" NUMBER(38, 0),
+    "TotalSec" FLOAT,
+    "ActiveSec" FLOAT,
+    "AvgSessionSec" FLOAT,
+    "AvgSessionActiveSec" FLOAT,
+    "MaxSessionSec" FLOAT,
+    "LastSessionNumPages" NUMBER(38, 0),
+    "LastSessionNumEvents" NUMBER(38, 0),
+    "LastSessionSec" FLOAT,
+    "LastSessionActiveSec" FLOAT,
+    "LastSessionStart" TIMESTAMP_TZ,
+    "LastEventStart" TIMESTAMP_TZ,
+    "LastPage" VARCHAR,
+    "LastIp" VARCHAR,
+    "LastLatLong" VARCHAR,
+    "LastBrowser" VARCHAR,
+    "LastDevice" VARCHAR,
+    "LastPlatform" VARCHAR,
+    "LastOperatingSystem" VARCHAR,
+    "CustomVars" VARCHAR
+);
 CREATE TABLE IF NOT EXISTS fullstory.user_sessions (
     "userId" VARCHAR,
     "sessionId" VARCHAR,

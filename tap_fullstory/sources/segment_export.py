@@ -1,40 +1,29 @@
-"""Segment Export: windows of time, each exported on demand: create, poll, fetch a link, download.
+"""Segment Export of events: windows of time, each exported on demand.
 
 A window is to the rest of the tap what a bundle is: `[start, stop)`, aligned to the UTC day, its id of the same form.
 The format is the JSON array, which bundles have, too: its closing bracket proves that nothing is missing.
 
 API: https://developer.fullstory.com/server/v1/segments/create-segment-export/
-     https://developer.fullstory.com/server/v1/operations/get-operation-status/
-     https://developer.fullstory.com/server/v1/operations/cancel-operation/
-     https://developer.fullstory.com/server/v1/search/get-search-export-results/
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
-from urllib.parse import quote, urlsplit
 
 from isal import isal_zlib as zlib
 
 from tap_fullstory.bundles import GZIP_WINDOW, Bundle, check, read_chunks
-from tap_fullstory.client import FORBIDDEN, ME, Client, NotFoundError, RateLimit, duration, growing, is_safe
+from tap_fullstory.client import ME, Client, RateLimit, duration
 from tap_fullstory.config import Config
 from tap_fullstory.dictionary import CUSTOM_VARS, EVENT_ID, EVENT_TYPE, FIELD_OF, FIELDS, REPLICATION_KEY, Field
 from tap_fullstory.errors import (
     BundleError,
-    ConfigError,
     ExportFailedError,
-    ExportPendingError,
     RateLimitError,
     RequestError,
     ResponseError,
@@ -42,54 +31,25 @@ from tap_fullstory.errors import (
     TransientError,
 )
 from tap_fullstory.identity import CUSTOM_PREFIX, MEMBERS
-from tap_fullstory.moments import SECOND, parse_moment, to_text
+from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.sources import Extent, fill
+from tap_fullstory.sources.exports import ANY_SEGMENT, Exporter
 from tap_fullstory.spans import Span
 from tap_fullstory.spool import Spool, SpoolFile
 from tap_fullstory.state import EventsBookmark, Export
 
 LOGGER = logging.getLogger(__name__)
 
-EXPORTS, OPERATIONS, RESULTS, SEGMENTS = (
-    "/segments/v1/exports",
-    "/operations/v1",
-    "/search/v1/exports",
-    "/segments/v1",
-)
+EVENTS = "TYPE_EVENT"
 HALF_HOUR = 1800  # seconds, in which an id counts the length of a bundle
-TRIES = 2  # exports of a window, before it is halved
 SHORTEST = 900  # seconds; shorter windows are not exported
 MOST_AHEAD = 20  # exports that are made at the same time; the state holds them all
-FIRST_WAIT, LAST_WAIT = 1.0, 30.0  # seconds between two questions whether an export is ready
-MOST_PAGES = 50  # of segments, when one of them is looked for
-ANY_SEGMENT = "everyone"  # built in
-KIND = "SEARCH_EXPORT"  # type of these operations
-PENDING, COMPLETED = "PENDING", "COMPLETED"
-GONE = ("FAILED", "CANCELLED", "CANCELED")  # nobody documents what a cancelled one is called
 PREFIXES = ("user_", "evt_", "page_")  # of custom variables that can be asked for by name
-REPORT = "Please report this with the line above."
+IF_LATE = "Run again later with the last state: the export goes on, and is picked up."
 ADVICE = (
     'Nothing of it was written. Check "segment_id"; run again later with the last state, or pass over the bundle with '
     '"skip_bundles".'
 )
-NO_ADD_ON = "Segment Export is an add-on of Enterprise and Advanced plans."
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What Fullstory says of an export.
-
-    Attributes:
-        export_id: by which its file is fetched, once it is completed.
-        percent: how much of it is made, an estimate.
-        created: Unix nanoseconds; None: it does not say.
-    """
-
-    state: str
-    export_id: str
-    why: str
-    percent: int | None
-    created: int | None
 
 
 class SegmentExport:
@@ -111,9 +71,8 @@ class SegmentExport:
         self._kind = f"-{self._request or 'all'}"
         self._ahead = min(config.prefetch, MOST_AHEAD)
         self._exports: dict[Span, Export] = {}
-        self._begun: dict[str, float] = {}  # when an operation was created in this run, by the monotonic clock
         self._lock = threading.Lock()
-        self._create_limit, self._poll_limit, self._link_limit, self._file_limit = (RateLimit() for _ in range(4))
+        self._exporter = Exporter(client, config, IF_LATE)
 
     @property
     def exports(self) -> tuple[Export, ...]:
@@ -296,25 +255,14 @@ class SegmentExport:
         return [file]
 
     def _export(self, span: Span, file: SpoolFile) -> None:
-        """Fill *file* with the export of a span, once more if the first one fails, expires or arrives damaged.
+        """Fill *file* with the export of a span.
 
         Raises:
-            ExportFailedError, BundleError: it did so twice.
+            ExportFailedError, BundleError: it failed, expired or arrived damaged, twice.
         """
-        for tried in count(1):
-            export = self._get_or_create(span)
-            try:
-                self._download(self._completed(export), export, file)
-            except (ExportFailedError, BundleError) as error:
-                file.restart()
-                if isinstance(error, ExportFailedError):
-                    self._forget(export)
-                if tried >= TRIES:
-                    self._forget(export)
-                    raise
-                LOGGER.warning("%s Trying again.", error.what)
-            else:
-                return
+        self._exporter.bring(
+            f"The export of {_named(span)}", file, lambda: self._get_or_create(span).id, lambda: self._forget(span)
+        )
 
     # One export
 
@@ -332,139 +280,16 @@ class SegmentExport:
     def _get_or_create(self, span: Span, *, once: bool = False) -> Export:
         export = self._exports.get(span)
         if export is None:
-            export = Export(span, self._create(span, once=once), self._request)
-            self._begun[export.id] = time.monotonic()
+            start, end = map(to_text, span)
+            operation_id = self._exporter.create(EVENTS, (start, end), self._fields, once=once)
+            export = Export(span, operation_id, self._request)
             with self._lock:
                 self._exports[span] = export
         return export
 
-    def _forget(self, export: Export) -> None:
+    def _forget(self, span: Span) -> None:
         with self._lock:
-            self._exports.pop(export.span, None)
-
-    def _create(self, span: Span, *, once: bool) -> str:
-        """Ask for an export; return the id of its operation.
-
-        `segmentTimeRange` replaces the segment's own range: that of `everyone` are the last 30 days, and what is older
-        would be missing without a word.
-        """
-        start, end = map(to_text, span)
-        body = {
-            "segmentId": self._config.segment_id,
-            "type": "TYPE_EVENT",
-            "format": "FORMAT_JSON",
-            "timeRange": {"start": start, "end": end},
-            "segmentTimeRange": {"start": start, "end": end},
-            **({} if self._fields is None else {"fields": self._fields}),
-        }
-        url = f"{self._config.api_url}{EXPORTS}"
-        try:
-            return self._client.post_json(
-                url, body, _parse_created, limit=self._create_limit, hints={FORBIDDEN: NO_ADD_ON}, once=once
-            )
-        except RequestError as error:
-            raise error if once else self._with_segments(error) from error
-
-    def _completed(self, export: Export) -> str:
-        """Return the id of the file once the export is made.
-
-        Raises:
-            ExportFailedError: it has failed, has expired, or was begun too long ago by an earlier run.
-            ExportPendingError: it takes too long.
-        """
-        named, unknown = f"The export of {_named(export.span)}", ""
-        begun = self._begun.get(export.id)
-        deadline = (time.monotonic() if begun is None else begun) + self._config.export_timeout
-        if begun is not None:
-            self._wait(begun + FIRST_WAIT - time.monotonic())
-        waits = growing(FIRST_WAIT, LAST_WAIT)
-        while True:
-            operation = self._operation(export, named)
-            if operation.state == COMPLETED:
-                if not operation.export_id:
-                    raise ResponseError(f"{named} is completed, but its operation names no file.", REPORT)
-                return operation.export_id
-            if operation.state in GONE:
-                why = f": {operation.why}" if operation.why else ""
-                raise ExportFailedError(f"{named} ended as {operation.state}{why}.")
-            if operation.state not in (PENDING, unknown):
-                unknown = operation.state
-                LOGGER.warning("%s is in a state that is not documented (%s); waiting for its end.", named, unknown)
-            if begun is None and self._is_too_old(operation):
-                self._cancel_export(export)
-                raise ExportFailedError(f"{named} was begun long ago and is not ready yet.")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                at = "" if operation.percent is None else f", at {operation.percent} %"
-                raise ExportPendingError(
-                    f"{named} is not ready after {duration(self._config.export_timeout)}{at} (export_timeout).",
-                    "Run again later with the last state: the export goes on, and is picked up.",
-                )
-            self._wait(min(next(waits), left))
-
-    def _is_too_old(self, operation: Operation) -> bool:
-        created = operation.created
-        return created is not None and self._client.now() - created > self._config.export_timeout * SECOND
-
-    def _wait(self, seconds: float) -> None:
-        if seconds > 0:
-            self._client.pause(seconds)
-
-    def _operation(self, export: Export, named: str) -> Operation:
-        url = f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}"
-        try:
-            return self._client.get_json(url, _parse_operation, limit=self._poll_limit)
-        except NotFoundError as error:
-            raise ExportFailedError(f"{named} is not known to Fullstory any more.") from error
-
-    def _download(self, export_id: str, export: Export, file: SpoolFile) -> None:
-        """Fetch a link, which is good for some minutes, and at once what it leads to."""
-        url = f"{self._config.api_url}{RESULTS}/{quote(export_id, safe='')}/results"
-
-        def attempt() -> None:
-            try:
-                link = self._client.get_json(url, _parse_link, limit=self._link_limit)
-            except NotFoundError as error:
-                raise ExportFailedError(f"The export of {_named(export.span)} has expired.") from error
-            self._client.download(link, file, limit=self._file_limit, signed=True)
-
-        self._client.retry(attempt, self._file_limit)
-        try:
-            file.cuts = check(file.file, self._config.checkpoint_records)
-        except BundleError as error:
-            raise BundleError(f"The export of {_named(export.span)} arrived damaged: {error}.") from error
-
-    def _cancel_export(self, export: Export) -> None:
-        """Tell Fullstory that we do not wait for an export any more; that it may not hear us does no harm."""
-        url = f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}/cancel"
-        with suppress(TapError):
-            self._client.post_json(url, {}, lambda answer: answer, limit=RateLimit(), once=True)
-
-    # The segment
-
-    def _with_segments(self, error: RequestError) -> TapError:
-        """Return what to say of a request that was refused: whether there is no such segment, and which come near."""
-        wanted = self._config.segment_id
-        try:
-            segments = dict(self.segments())
-        except TapError:
-            return error
-        if wanted == ANY_SEGMENT or wanted in segments:
-            return error
-        return no_segment(wanted, segments)
-
-    def segments(self) -> Iterator[tuple[str, str]]:
-        """Yield id and name of each segment of the account.
-
-        API: https://developer.fullstory.com/server/v1/segments/list-segments/
-        """
-        url, limit = f"{self._config.api_url}{SEGMENTS}?limit=100", RateLimit()
-        page, token = self._client.get_json(url, _parse_segments, limit=limit)
-        for _ in range(MOST_PAGES):
-            yield from page
-            if not token:
-                return
-            page, token = self._client.get_json(url, _parse_segments, limit=limit, paginationToken=token)
+            self._exports.pop(span, None)
 
 
 def members(columns: Sequence[str], custom: Sequence[Field] = (), *, by_type: bool = False) -> list[str] | None:
@@ -496,14 +321,6 @@ def _digest(segment_id: str, fields: Sequence[str] | None) -> str:
     return hashlib.sha256(json.dumps([segment_id, fields]).encode()).hexdigest()[:8]
 
 
-def no_segment(wanted: str, segments: Mapping[str, str]) -> ConfigError:
-    """Return what to say when *wanted* is none of *segments* (id to name): which of them come near."""
-    near = difflib.get_close_matches(wanted, [*segments, *segments.values()], n=3, cutoff=0.0)
-    ids = dict.fromkeys(key for one in near for key, name in segments.items() if one in (key, name))
-    known = ", ".join(f'"{key}" ({segments[key]})' for key in ids) or f'"{ANY_SEGMENT}"'
-    return ConfigError(f'"segment_id" names no segment of the account: "{wanted[:80]}". The nearest: {known}.')
-
-
 def _halves(span: Span) -> tuple[Span, Span]:
     start, stop = span
     middle = (start + stop) // 2 // SECOND * SECOND
@@ -521,60 +338,3 @@ def _named(span: Span) -> str:
 def _given_up(window: Bundle, span: Span, error: TapError) -> TapError:
     part = "bundle" if span == window.span else "a part of bundle"
     return type(error)(f"{error.what} It is {part} {window.id}.", ADVICE)
-
-
-def _parse_created(answer: Any) -> str:
-    found = answer.get("operationId") if isinstance(answer, dict) else None
-    if not isinstance(found, str) or not found or len(found) > 500:
-        raise ResponseError(f'The answer of {EXPORTS} is not as documented: no text "operationId".', REPORT)
-    return found
-
-
-def _parse_operation(answer: Any) -> Operation:
-    state = answer.get("state") if isinstance(answer, dict) else None
-    if not isinstance(state, str) or not state:
-        raise ResponseError('An operation is not as documented: no text "state".', REPORT)
-    kind = answer.get("type")
-    if kind != KIND:
-        raise ResponseError(f"An operation is not as documented: its type is {_short(kind)}, not {KIND}.", REPORT)
-    results = answer.get("results")
-    export_id = results.get("searchExportId") if isinstance(results, dict) else None
-    percent = answer.get("estimatePctComplete")
-    try:
-        created = parse_moment(answer["createdAt"])
-    except (KeyError, TypeError, ValueError):
-        created = None
-    return Operation(
-        state=state[:40],
-        export_id=export_id if isinstance(export_id, str) else "",
-        why=_short(answer.get("errorDetails")) if answer.get("errorDetails") else "",
-        percent=percent if isinstance(percent, int) else None,
-        created=created,
-    )
-
-
-def _parse_link(answer: Any) -> str:
-    link = answer.get("location") if isinstance(answer, dict) else None
-    if not isinstance(link, str):
-        raise ResponseError('The link to an export is not as documented: no text "location".', REPORT)
-    try:
-        parts = urlsplit(link)
-        safe = bool(parts.hostname) and is_safe(parts.scheme, parts.hostname)
-    except ValueError:
-        safe = False
-    if not safe:
-        raise ResponseError("The link to an export is not a URL that begins with https://.", REPORT)
-    return link
-
-
-def _parse_segments(answer: Any) -> tuple[list[tuple[str, str]], str]:
-    found = answer.get("segments") if isinstance(answer, dict) else None
-    if not isinstance(found, list):
-        raise ResponseError('The list of segments is not as documented: no array "segments".', REPORT)
-    page = [(str(one["id"])[:200], _short(one.get("name"))) for one in found if isinstance(one, dict) and "id" in one]
-    token = answer.get("nextPaginationToken")
-    return page, token if isinstance(token, str) else ""
-
-
-def _short(value: Any) -> str:
-    return " ".join(str(value).split())[:200]

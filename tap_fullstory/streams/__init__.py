@@ -101,6 +101,7 @@ class Stream:
         own: columns that the tap adds; a catalog that does not know them does not switch them off.
         selected_by_default: whether it is synced when nothing says otherwise.
         probe: returns paths of the API host; whoever may read these may read the stream. None: it brings exports.
+        exported: whether the key has to be one that may export, too.
     """
 
     name: str
@@ -113,3 +114,4 @@ class Stream:
     own: frozenset[str] = frozenset()
     selected_by_default: bool = False
     probe: Callable[[Config], Sequence[str]] | None = None
+    exported: bool = False

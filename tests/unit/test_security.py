@@ -51,8 +51,8 @@ WRITING = {
     "symlink_to",
 }
 WRITERS = {"spool.py", "storage.py", "encoders.py"}  # the last one opens drafts of storage
-SEGMENT_EXPORT = "sources/segment_export.py"
-CANCEL = """f"{self._config.api_url}{OPERATIONS}/{quote(export.id, safe='')}/cancel\""""
+EXPORTER = "sources/exports.py"
+CANCEL = """f"{self._config.api_url}{OPERATIONS}/{quote(operation_id, safe='')}/cancel\""""
 USER = "tap_fullstory.user"  # the package of the command that deletes
 UNCHECKED = {"verify", "cert_reqs", "check_hostname", "assert_hostname", "ssl_context"}
 
@@ -188,8 +188,8 @@ def test_requests_change_nothing() -> None:
         if isinstance(url, ast.Assign) and ast.unparse(url.targets[0]) == "url"
     }
     assert {
-        (SEGMENT_EXPORT, "_create", "f'{self._config.api_url}{EXPORTS}'"),
-        (SEGMENT_EXPORT, "_cancel_export", ast.unparse(ast.parse(CANCEL))),
+        (EXPORTER, "create", "f'{self._config.api_url}{EXPORTS}'"),
+        (EXPORTER, "_cancel_export", ast.unparse(ast.parse(CANCEL))),
     } == posting
 
 

@@ -69,6 +69,9 @@ def test_each_kind_has_its_documented_members(emulator: Emulator, kind: str) -> 
     assert sorted(moments, reverse=True) == moments
     assert 1 == len({(version["metadata"]["created"], version["metadata"]["createdBy"]) for version in versions})
     assert versions[-1]["metadata"]["created"] == versions[-1]["metadata"]["lastUpdated"]
+    for version in versions:  # nothing in it is younger than itself
+        blocks = version.get("elementBlocks", [])
+        assert all(block["lastUpdated"] < version["metadata"]["lastUpdated"] for block in blocks)
 
 
 @pytest.mark.parametrize("kind", ["domain", "features"])
@@ -179,7 +182,13 @@ def test_settings_are_changed_over_http(emulator: Emulator) -> None:
     change = {"kind": "domain", "platform": "mobile", "by": "bo@example.com", "onlyRecordKnownDomains": True}
     assert {"kind": "domain", "platform": "mobile", "versions": 3} in requests.post(url, json=change, timeout=10).json()
     assert ask(emulator, "domain", platform="mobile").json()["onlyRecordKnownDomains"]
-    for wrong in ({"kind": "geography"}, {"platform": "web"}, {"kind": "domain", "platform": "desktop"}, [1]):
+    for wrong in (
+        {"kind": "geography"},
+        {"platform": "web"},
+        {"kind": "domain", "platform": "desktop"},
+        {"kind": "geo", "platform": "web"},
+        [1],
+    ):
         assert 400 == requests.post(url, json=wrong, timeout=10).status_code
     settings = {"history_member": "next_pagination_token", "history_end": None}
     requests.put(f"{emulator.url}/_emulator/settings", json=settings, timeout=10).raise_for_status()
