@@ -67,7 +67,7 @@ test-pythons:
 
 test-long: env-dev ## run the tests that take minutes: every fault of every request, random histories, Segment Export
 	@echo "Running the tests that take minutes ..."
-	@$(DEV)/python -m pytest -m long $(PYTEST_ARGS) tests/integration
+	@$(DEV)/python -m pytest -m long --evidence check $(PYTEST_ARGS) tests/integration
 
 test-pipelines: env-dev env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd ## run the tests with targets and programs of others, each in an environment of its own
 	@echo "Running the tests with programs of others ..."

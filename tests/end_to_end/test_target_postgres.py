@@ -30,6 +30,7 @@ def generated(days: int, events: int) -> list[Bundle]:
     return [Bundle(one.start, one.stop, list(one.read_events())) for one in shop.bundles if one.start >= FIRST][:days]
 
 
+@pytest.mark.proves("connectors", "events of Data Export")
 def test_every_value_arrives(pipeline: Pipeline, shop: Emulator, columns: dict[str, Any]) -> None:
     """A value that changes on its way into the table is a wrong answer to somebody's question."""
     shop.bundles = generated(days=3, events=700)

@@ -86,6 +86,7 @@ SETTINGS: dict[str, Json] = {
 @pytest.mark.only_source("data_export")
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.long
+@pytest.mark.proves("connectors", "writes into")
 def test_files_hold_what_the_messages_hold(run_tap: Tap, emulator: Emulator, name: str) -> None:
     """Some value would be another one in a file than it is for a target."""
     emulator.bundles = nasty()

@@ -151,6 +151,7 @@ def test_one_export_of_all_time_is_asked_for(run_tap: Tap, emulator: Emulator) -
 
 
 @long
+@pytest.mark.proves("connectors", "individuals")
 def test_the_people_of_an_account_are_those_of_its_events(run_tap: Tap, emulator: Emulator) -> None:
     """Somebody would be missing, twice there, or somebody else."""
     with Emulator.generated(course=Course(polls=2), now=FIRST + 10 * DAY) as account:

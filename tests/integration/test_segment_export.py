@@ -81,6 +81,7 @@ def test_an_export_is_asked_for_with_both_ranges(run_tap: Tap, emulator: Emulato
     assert not {"authorization", "x-token"} & set(link.headers)
 
 
+@pytest.mark.proves("connectors", "events of Segment Export")
 def test_events_of_sixty_days_ago_come(run_tap: Tap, emulator: Emulator) -> None:
     """The segment `everyone` means the last 30 days: a first load would begin there, without a word."""
     emulator.bundles = [bundle(0, first=1), bundle(60, first=100)]

@@ -10,6 +10,7 @@ from tests.integration.tap import OPERATIONS, Tap, bundle
 pytestmark = pytest.mark.only_source("data_export")
 
 
+@pytest.mark.proves("connectors", "segments")
 def test_all_segments(run_tap: Tap, emulator: Emulator) -> None:
     """An account with many segments would have the newest of them alone."""
     mine = {"creator": "bo@example.com", "created": "2024-02-29T12:00:00.5+01:00"}
@@ -49,6 +50,7 @@ def test_operations_in_each_state(run_tap: Tap, emulator: Emulator, error: str) 
     assert 1 == emulator.count(OPERATIONS)
 
 
+@pytest.mark.proves("connectors", "operations")
 def test_more_operations_than_a_page_holds(run_tap: Tap, emulator: Emulator) -> None:
     """A deletion that was asked for would not be there to be watched."""
     emulator.users = [{"id": str(number), "uid": f"u{number}"} for number in range(130)]

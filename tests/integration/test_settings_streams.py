@@ -47,6 +47,7 @@ def all_of(found: Any) -> list[str]:
     return in_order((kind, platform, canonical(version)) for kind, platform, version in found)
 
 
+@pytest.mark.proves("connectors", "recording settings")
 def test_all_kinds_as_they_are_now(run_tap: Tap, emulator: Emulator) -> None:
     """Who asks what was masked would not find it in the warehouse."""
     run = run_tap(catalog=catalog(CURRENT))
@@ -77,6 +78,7 @@ def test_what_has_not_changed_is_not_written_again(run_tap: Tap, emulator: Emula
 
 @pytest.mark.parametrize("member", ["nextPaginationToken", "next_pagination_token"])
 @pytest.mark.parametrize("end", ["", None])
+@pytest.mark.proves("connectors", "history of settings")
 def test_the_whole_history(run_tap: Tap, emulator: Emulator, member: Any, end: Any) -> None:
     """Whichever spelling of the token an account gets, the rest of the history would be missing."""
     emulator.history_member, emulator.history_end = member, end

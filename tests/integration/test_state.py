@@ -150,6 +150,7 @@ def assert_replays(run_tap: Tap, run: Run, settings: dict[str, Any]) -> None:
         ("plain", {"checkpoint_records": 4, "start_date": "2023-11-15T00:03:00Z", "event_key": True}),
     ],
 )
+@pytest.mark.proves("connectors", "goes on where it ended")
 def test_reading_again_from_any_state_brings_exactly_the_rest(
     run_tap: Tap, emulator: Emulator, encoding: Any, chosen: dict[str, Any]
 ) -> None:

@@ -128,6 +128,7 @@ def deletions(emulator: Emulator) -> list[str]:
 
 
 @pytest.mark.parametrize("who", [("--uid", DANA), ("--email", "DANA@example.com"), ("--id", str(2**62 + 1))])
+@pytest.mark.proves("connectors", "look up a person")
 def test_who_and_when(user: Command, who: tuple[str, str]) -> None:
     """Support has an e-mail, a ticket has an id, and both want to see the same person."""
     (found,) = user.json("get", *who)
@@ -268,6 +269,7 @@ def test_a_standard_key_may_list_sessions(user: Command, emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize("who", [("--uid", DANA), ("--email", "dana@example.com"), ("--id", str(2**62 + 1))])
+@pytest.mark.proves("connectors", "export a person's events")
 def test_events_as_the_api_gives_them(user: Command, emulator: Emulator, who: tuple[str, str]) -> None:
     """An access request is answered with all that is held, unchanged."""
     assert emulator.bundles[0].events[:2] == user.json("events", *who)  # type: ignore[index]
@@ -318,6 +320,7 @@ def test_damaged_events_are_brought_once_more(user: Command, emulator: Emulator)
 # Deleting -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("connectors", "delete a person")
 def test_by_uid_it_waits_for_the_end(user: Command, emulator: Emulator) -> None:
     """Who must confirm a deletion needs to know that it has happened."""
     emulator.deletion = Course(polls=1)

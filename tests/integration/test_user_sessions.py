@@ -33,6 +33,7 @@ def numbers(run: Run) -> list[int]:
     return [int(one["sessionId"]) - 100 for one in by(run.records(STREAM), *KEY).values()]
 
 
+@pytest.mark.proves("connectors", "sessions of given people")
 def test_all_sessions_and_then_the_new_ones(run_tap: Tap, emulator: Emulator) -> None:
     """A person's history would be cut at the newest twenty, or come again each time."""
     emulator.users = [person(1, 250), person(2, 3)]

@@ -32,6 +32,7 @@ def user(number: int, **members: Any) -> Json:
     }
 
 
+@pytest.mark.proves("connectors", "users")
 def test_all_pages_are_read(run_tap: Tap, emulator: Emulator) -> None:
     """Whoever has more than ten users would miss the others."""
     emulator.users = [user(number) for number in range(25)]
