@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fullstory_emulator import Bundle, Emulator
+from tests.integration.account import OTHERS, STREAMS, of_stream
 from tests.integration.expected import INTEGERS, NUMBERS, TEXTS, TIMES
 from tests.integration.tap import DAY, FIRST, GET, LIST, Tap, bookmark, bundle, event
 
@@ -49,7 +50,8 @@ def test_discovery_describes_the_stream(run_tap: Tap) -> None:
     entry = catalog["streams"][0]
     properties = entry["schema"]["properties"]
 
-    assert ["events", "bundles"] == [one["tap_stream_id"] for one in catalog["streams"]]
+    assert [*STREAMS, *OTHERS] == [one["tap_stream_id"] for one in catalog["streams"]]
+    assert ["events"] == [one["tap_stream_id"] for one in catalog["streams"] if of_stream(one)["selected-by-default"]]
     assert "events" == entry["stream"]
     assert ([], "INCREMENTAL", "EventStart") == (
         entry["key_properties"], entry["replication_method"], entry["replication_key"],

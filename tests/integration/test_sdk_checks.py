@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from fullstory_emulator import Emulator, sample_events
-from tests.integration.account import STREAMS, Account, of_stream
+from fullstory_emulator import Course, Emulator, sample_events
+from tests.integration.account import OTHERS, STREAMS, Account, of_stream
 from tests.integration.tap import Json
 
 DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -63,9 +63,15 @@ def test_discovery(account: Account) -> None:
 
 def test_stream_connections(account: Account) -> None:
     """TapStreamConnectionTest: a stream that is offered could not be read."""
-    assert 0 == account.run.status
-    assert STREAMS == [one["tap_stream_id"] for one in account.catalog["streams"]]
-    assert dict.fromkeys(STREAMS, True) == {stream: bool(account.run.records(stream)) for stream in STREAMS}
+    account.emulator.users = [{"id": "1", "uid": "u1", "sessions": [[1, 2, "2023-11-15T00:00:00Z"]]}]
+    account.emulator.course = Course(polls=0)
+
+    run = account.sync(catalog=account.everything(), sessions_for=["uid:u1"])
+
+    assert 0 == run.status
+    streams = [*STREAMS, *OTHERS]
+    assert streams == [one["tap_stream_id"] for one in account.catalog["streams"]]
+    assert dict.fromkeys(streams, True) == {stream: bool(run.records(stream)) for stream in streams}
 
 
 def test_final_state(account: Account) -> None:

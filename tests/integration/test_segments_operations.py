@@ -27,7 +27,7 @@ def test_all_segments(run_tap: Tap, emulator: Emulator) -> None:
     assert {} == bookmarks(run)
 
 
-@pytest.mark.parametrize("error", ["", "the segment is gone"])
+@pytest.mark.parametrize("error", ["", pytest.param("the segment is gone", marks=pytest.mark.long)])
 def test_operations_in_each_state(run_tap: Tap, emulator: Emulator, error: str) -> None:
     """Who watches exports would see those that are done, or a run would end at the first that is not."""
     emulator.bundles = [bundle(day) for day in range(3)]
