@@ -29,7 +29,7 @@ def test_everything_arrives_and_may_come_again(pipeline: Pipeline, shop: Emulato
     shop.users = [
         {"id": str(ID + number), "uid": f"u{number}", "properties": {"a": ["\0", 2**70]}} for number in range(12)
     ]
-    shop.users[0]["sessions"] = [[ID, 7, "2023-11-15T00:00:00Z"]]
+    shop.users[0]["sessions"] = [[ID, 7, "2023-11-15T12:00:00Z"]]
     pipeline.catalog = catalog("events", *OTHERS)
     pipeline.settings = {"sessions_for": ["uid:u0"]}
 
@@ -46,5 +46,5 @@ def test_everything_arrives_and_may_come_again(pipeline: Pipeline, shop: Emulato
     assert [str(ID + number) for number in range(12)] == sorted(row["id"] for row in before["users"])
     assert {'{"a":["\ufffd",1.1805916207174113e21]}'} == {row["properties"] for row in before["users"]}
     (session,) = before["user_sessions"]
-    assert (str(ID), "7", "2023-11-15") == (session["userid"], session["sessionid"], str(session["createdtime"])[:10])
+    assert (str(ID), "7", "2023-11-15") == (session["userId"], session["sessionId"], str(session["createdTime"])[:10])
     assert sum(map(len, shop.settings.values())) == counts["settings_history"]
