@@ -16,6 +16,8 @@ settings.register_profile("default", deadline=None, derandomize=True, database=N
 settings.register_profile(
     "soak", deadline=None, max_examples=5000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+# Where the same tests run once more, with other versions of what they stand on.
+settings.register_profile("few", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
