@@ -127,7 +127,7 @@ def _items(run: Run, pages: Iterator[Page], reader: ObjectReader, bookmark: Any)
                 yield reader.records(page.objects, to_text(run.clock()), origin)
             at = page.bookmark
     except TapError:
-        yield Checkpoint(at)
+        yield Checkpoint(at, last=True, failed=True)
         raise
     yield Checkpoint(at, last=True)
 

@@ -53,12 +53,14 @@ class Checkpoint:
         due: it must be written now; if not, it may be.
         also: other streams that are at the same place.
         last: nothing comes behind it.
+        failed: nothing but an error does.
     """
 
     bookmark: Any
     due: bool = True
     also: tuple[str, ...] = ()
     last: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,10 @@ def sync(
     for stream, selection in selected:  # all of them first: a stream may bring records of another one along
         writer.schema(stream, selection)
     refused: ForbiddenError | None = None
-    for number, (stream, selection) in enumerate(_in_turn(selected, begun)):
+    in_turn = _in_turn(selected, begun)
+    for number, (stream, selection) in enumerate(in_turn):
         if several and not run.report.ended_early:
-            states.begun = stream.name
+            states.begun, states.following = stream.name, in_turn[(number + 1) % len(in_turn)][0].name
         if run.report.ended_early or (number and run.is_over):
             run.report.ended_early = True
             run.report.left_streams.append(stream.name)
@@ -100,11 +101,14 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
             run.metrics.count_records(name, item.count)
         else:
             states.pend(stream.name, item)
+            is_cut = run.is_over and not item.last
+            if item.failed or (is_cut and stream.replication_method == "FULL_TABLE"):
+                states.begun = states.following  # or what fails, or starts over, each time would keep all else from it
             at_leisure = writer.inside_bundles and states.age >= CHECKPOINT_INTERVAL
-            if item.due or run.stop.asked or run.is_over or at_leisure:
+            if item.due or run.stop.asked or is_cut or at_leisure:
                 states.write_pending()
             run.stop.check()
-            if run.is_over and not item.last:
+            if is_cut:
                 run.report.ended_early = True
                 run.report.left_streams.append(stream.name)
                 items.close()  # what it has begun stays where the next run finds it
@@ -119,6 +123,7 @@ class StateWriter:
     Attributes:
         bookmarks: of all streams; what is pending included.
         begun: the stream that is being synced; None: there is only one, or none.
+        following: the one whose turn is next, the first one behind the last.
         events: events written since the last STATE.
     """
 
@@ -129,7 +134,7 @@ class StateWriter:
         self._at = time.monotonic()
         self._names_begun = begun is not None  # then until the end: who merges states would keep what is left out
         self.bookmarks = dict(bookmarks)
-        self.begun = begun
+        self.begun = self.following = begun
         self.events = 0
 
     @property

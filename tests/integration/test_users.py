@@ -248,8 +248,39 @@ def test_a_run_that_is_over_says_which_streams_are_left(run_tap: Tap, emulator: 
 
     assert 0 == run.status
     assert "max_runtime is over: not finished: users, segments; run again" in run.last_line
-    assert "users" == run.states[-1]["currently_syncing"]
     assert {} == bookmarks(run)
+
+
+def test_a_stream_that_never_gets_done_does_not_keep_the_others_from_being_read(
+    run_tap: Tap, emulator: Emulator
+) -> None:
+    """People who take longer to read than a run may last would be all that is read, night after night."""
+    emulator.bundles = [bundle()]
+    emulator.users = [user(number) for number in range(25)]
+    emulator.faults = [Fault(USERS, delay=3, skip=1, times=None)]
+    begun = {"bookmarks": {}, "currently_syncing": "users"}
+
+    for streams, following in [(["users", "segments"], "segments"), (["events", "users"], "events")]:
+        run = run_tap(catalog=catalog(*streams), settings={"max_runtime": 1.5}, state=begun)
+
+        assert (0, following) == (run.status, run.states[-1]["currently_syncing"])
+
+
+def test_a_stream_that_fails_each_time_does_not_keep_the_others_from_being_read(
+    run_tap: Tap, emulator: Emulator
+) -> None:
+    """Events would grow old behind a list that nobody needs, until Fullstory has them no more."""
+    emulator.bundles = [bundle()]
+    emulator.faults = [Fault(USERS, status=500, times=None)]
+    settings = {"retry_timeout": 0.2}
+
+    run = run_tap(
+        catalog=catalog("events", "users"), settings=settings, state={"bookmarks": {}, "currently_syncing": "users"}
+    )
+    again = run_tap(catalog=catalog("events", "users"), settings=settings, state=run.states[-1])
+
+    assert (69, [], "events") == (run.status, run.records("events"), run.states[-1]["currently_syncing"])
+    assert (69, 3) == (again.status, len(again.records("events")))
 
 
 def test_files_of_objects(run_tap: Tap, emulator: Emulator, tmp_path: Path) -> None:

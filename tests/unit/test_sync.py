@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from tap_fullstory import sync
+from tap_fullstory.errors import ForbiddenError
 from tap_fullstory.messages import MessageWriter
 from tap_fullstory.metrics import Metrics
+from tap_fullstory.objects import Page, object_stream
+from tap_fullstory.privacy import OPEN
 from tap_fullstory.records import Records
 from tap_fullstory.report import Report
 from tap_fullstory.signals import Stop
@@ -44,9 +47,15 @@ def records(count: int) -> Records:
 
 
 def messages_of(
-    tmp_path: Path, items: list[Any], most: int = 10, *, streams: int = 1, deadline: float = math.inf
+    tmp_path: Path,
+    items: list[Any],
+    most: int = 10,
+    *,
+    streams: int = 1,
+    deadline: float = math.inf,
+    given: Stream | None = None,
 ) -> list[dict[str, Any]]:
-    """What a sync writes for *streams* that yield *items*; a callable among them is called."""
+    """What a sync writes for *streams* that yield *items*, or for the *given* one; a callable among them is called."""
 
     def extract(run: Run, bookmark: Any, selection: Selection) -> Items:
         for item in items:
@@ -56,17 +65,18 @@ def messages_of(
                 yield item
 
     schema = {"type": "object", "properties": {"a": {"type": ["null", "integer"]}}}
-    stream = Stream("numbers", schema, (), "INCREMENTAL", extract)
+    stream = given or Stream("numbers", schema, (), "INCREMENTAL", extract)
     config: Any = SimpleNamespace(checkpoint_records=most)
     source: Any = None
     client: Any = None
     stop = Stop()
     lent: Any = (config, source, client, Report(), Metrics(), stop)
     run = Run(*lent, now=0, selections={}, clock=lambda: 0, deadline=deadline)
+    selection = Selection(() if given else ("a",))
     path = tmp_path / "messages"
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     try:
-        sync.sync([(stream, Selection(("a",)))] * streams, {"other": 1}, run, MessageWriter(descriptor, stop))
+        sync.sync([(stream, selection)] * streams, {"other": 1}, run, MessageWriter(descriptor, stop))
     finally:
         os.close(descriptor)
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -130,6 +140,22 @@ def test_a_run_whose_last_place_is_reached_has_not_ended_early(tmp_path: Path) -
     messages_of(tmp_path, [Checkpoint(1, last=True), lambda: done.append("done")], deadline=-1)
 
     assert ["done"] == done
+
+
+def test_an_error_is_one_though_the_time_is_over(tmp_path: Path, clock: Clock) -> None:
+    """A run that may not read something would pass for done, because its time ran out meanwhile."""
+
+    def refuse() -> Page:
+        clock.now += 100.0
+        raise ForbiddenError("The key may not do this.")
+
+    def read(run: Run, bookmark: Any) -> Iterator[Page]:
+        yield refuse()
+
+    segments = object_stream("segments", ("id",), read, OPEN, probe=lambda _: [])
+
+    with pytest.raises(ForbiddenError):
+        messages_of(tmp_path, [], given=segments, deadline=clock.now + 100)
 
 
 def test_what_a_run_has_begun_is_closed_when_its_time_is_over(tmp_path: Path) -> None:
