@@ -14,7 +14,7 @@ from typing import Any
 
 from tap_fullstory.client import NotFoundError
 from tap_fullstory.config import Config
-from tap_fullstory.errors import ForbiddenError
+from tap_fullstory.errors import ForbiddenError, ResponseError
 from tap_fullstory.logs import NAME
 from tap_fullstory.moments import to_utc
 from tap_fullstory.objects import Asker, Object, Page, object_stream
@@ -117,5 +117,8 @@ def to_version(rules: Rules, settings: Object) -> dict[str, Any]:
 
 def version_id(version: Mapping[str, Any]) -> str:
     """Return a hash of a version; no member of it names it, and two may be saved in the same instant."""
-    text = json.dumps(version, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    try:
+        text = json.dumps(version, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    except RecursionError as error:
+        raise ResponseError(f"Settings of the kind {version['kind']} are nested too deeply to be read.") from error
     return hashlib.sha256(text.encode()).hexdigest()[:32]

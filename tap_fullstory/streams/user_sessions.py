@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tap_fullstory.config import Config
-from tap_fullstory.errors import ResponseError
+from tap_fullstory.errors import RequestError, ResponseError, TapError
 from tap_fullstory.exact import whole_number
 from tap_fullstory.logs import NAME
 from tap_fullstory.moments import LATEST, SECOND, to_text
@@ -26,6 +26,7 @@ from tap_fullstory.streams import Run, Stream
 LOGGER = logging.getLogger(NAME)
 
 PATH = "/sessions/v2"
+USUAL_LIMIT = 20  # documented: fewer are certainly all, and what the bookmark knew is gone at Fullstory
 LIMITS = tuple(100 * 4**step for step in range(6))  # 102,400 sessions of one person are more than any has
 
 
@@ -45,13 +46,13 @@ def read(run: Run, bookmark: Any) -> Iterator[Page]:
     """Yield the sessions of each person that the person's bookmark does not know."""
     at: dict[str, Any] = dict(bookmark) if isinstance(bookmark, Mapping) else {}
     asker = Asker(run, PATH)
-    failed: ResponseError | None = None
+    failed: TapError | None = None
     if not run.config.sessions_for:
         LOGGER.warning('"sessions_for" names nobody, so user_sessions has no sessions to read.')
     for person in run.config.sessions_for:
         try:
             sessions, here = _read_one(asker, person, at.get(person))
-        except ResponseError as error:  # it is no reason to leave out the others
+        except (RequestError, ResponseError) as error:  # it is no reason to leave out the others
             failed = failed or error
             continue
         at = {**at, person: here}
@@ -67,7 +68,8 @@ def _read_one(asker: Asker, person: str, bookmark: Any) -> tuple[list[Object], A
         listed, _ = asker.objects("sessions", **_query(person), limit=limit)
         sessions = newest.new([_session(one, person) for one in listed])
         is_all = len(listed) < limit
-        if newest.is_passed or (is_all and (newest.is_reached or not newest.since or not listed)):
+        is_known = newest.is_reached or not newest.since
+        if newest.is_passed or (is_all and (is_known or len(listed) < USUAL_LIMIT)):
             return sessions[::-1], newest.bookmark
         if is_all:
             break

@@ -131,6 +131,27 @@ def test_somebody_who_is_gone(run_tap: Tap, emulator: Emulator) -> None:
     assert bookmarks(first) == bookmarks(second)
 
 
+def test_sessions_that_are_kept_no_longer(run_tap: Tap, emulator: Emulator) -> None:
+    """Somebody who comes back after a year would end each run, until the state is mended by hand."""
+    emulator.users = [person(1, 5)]
+    first = read(run_tap, "uid:u1")
+    emulator.users = [person(1, 10) | {"sessions": person(1, 10)["sessions"][7:]}]
+    second = read(run_tap, "uid:u1", state=first.states[-1])
+
+    assert (0, [7, 8, 9]) == (second.status, numbers(second))
+
+
+def test_a_person_who_cannot_be_asked_for(run_tap: Tap, emulator: Emulator) -> None:
+    """One odd entry would keep the sessions of all others away."""
+    emulator.users = [person(1, 2), person(2, 3)]
+    emulator.faults = [Fault(SESSIONS, status=400, match={"uid": "u1"}, times=None)]
+
+    run = read(run_tap, "uid:u1", "uid:u2")
+
+    assert (78, [0, 1, 2]) == (run.status, numbers(run))
+    assert {"uid:u2"} == bookmarks(run)[STREAM].keys()
+
+
 def test_times_that_cannot_be_read_are_kept(run_tap: Tap, emulator: Emulator) -> None:
     """A session would be lost for a text that nobody expected."""
     body = b'{"sessions":[{"userId":"1","sessionId":"2","createdTime":"soon"},{"userId":"1","sessionId":"3"}]}'
