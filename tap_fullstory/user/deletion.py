@@ -23,7 +23,7 @@ from tap_fullstory.errors import (
     ResponseError,
 )
 from tap_fullstory.moments import to_text
-from tap_fullstory.sources.segment_export import COMPLETED, GONE, OPERATIONS
+from tap_fullstory.sources.exports import COMPLETED, GONE, OPERATIONS
 from tap_fullstory.user.asked import ID, Asked, UnknownUserError
 from tap_fullstory.user.people import INDIVIDUALS, REPORT, USERS, User, is_path_segment
 
