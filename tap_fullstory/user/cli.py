@@ -207,7 +207,7 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
     as_json = args.json or bool(args.file)
     for one in asked:  # all are looked up before the first is deleted: one that cannot be asked for stops it all
         receipts += _found(people, one, alone=not as_json)
-    users = [one.user for one in receipts if one.user]
+    users = list({one.user.id: one.user for one in receipts if one.user}.values())  # some may be named twice
     show = _Receipts(as_json=as_json)
     if args.dry_run:
         for receipt in receipts:
@@ -277,5 +277,5 @@ def _ask(shown: str, count: int) -> None:
     whom = "this user" if count == 1 else f"these {count} users"
     sys.stderr.write(f"{shown}\nDelete {whom} and all their sessions at Fullstory, for good? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if sys.stdin.buffer.readline().strip().lower() not in (b"y", b"yes"):  # bytes: it may be in any encoding
         raise _Undecided("Nobody was deleted.")
