@@ -222,11 +222,11 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
             show.add(receipt)
     finally:
         begun = [one for one in receipts if one.status]
+        if len(begun) < len(receipts):  # said first: receipts may not be writable
+            LOGGER.warning("%d of %d deletions were not begun.", len(receipts) - len(begun), len(receipts))
         for receipt in begun:
             show.add(receipt)
         show.finish()
-        if len(begun) < len(receipts):
-            LOGGER.warning("%d of %d deletions were not begun.", len(receipts) - len(begun), len(receipts))
     return exit_status(receipts)
 
 

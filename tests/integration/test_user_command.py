@@ -545,6 +545,24 @@ def test_settings_from_the_environment(user: Command, emulator: Emulator) -> Non
     assert not subprocess.run([sys.executable, "-m", "tap_fullstory.user", "--version"], check=False).returncode
 
 
+def test_receipts_that_cannot_be_written(user: Command, emulator: Emulator) -> None:
+    """A full disk stops it, and the log must say that not everybody was deleted: no receipt can."""
+    path = user.file("people", f"uid:{BO}\nid:5\nuid:child\n".encode())
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            user.call("delete", "--file", path, "--yes"),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            env=user.environment(),
+        )
+    assert 74 == done.returncode
+    assert b"1 of 3 deletions were not begun" in done.stderr
+    assert 2 == len(deletions(emulator))
+
+
 def test_nobody_reads_any_more(user: Command, emulator: Emulator) -> None:
     """`fullstory-user events … | head -1` ends quietly."""
     long = [event(1, BO, 3, EventTargetText="x" * 1000) for _ in range(2000)]
