@@ -15,7 +15,7 @@ trap 'rm -r -- "$work"' EXIT
 tap-fullstory --config "$config" --discover |
     jq '.streams |= map(select(.tap_stream_id == "user_sessions") | .metadata[0].metadata.selected = true)' >"$work/catalog"
 tap-fullstory --config "$config" --catalog "$work/catalog" --state "$state" >"$work/out" || failed=$?
-jq -r --slurpfile was "$state" 'select(.type == "RECORD") | .record | select($was[0].bookmarks.user_sessions[.person])
+jq -r --slurpfile was "$state" 'select(.type == "RECORD").record | select(.person as $one | $was[0].bookmarks.user_sessions | has($one)?)
     | "\(.createdTime)  \(.person)  \(.fsUrl)" | gsub("[^ -~]"; "?")' "$work/out" >"$work/new"
 if [ -s "$work/new" ]; then "$@" <"$work/new"; fi
 jq -c 'select(.type == "STATE").value' "$work/out" | tail -n 1 >"$work/state"

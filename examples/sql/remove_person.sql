@@ -6,7 +6,8 @@
 --   psql -d warehouse -v uid=customer-1047 -v remove=yes -f remove_person.sql
 --
 -- Name the person by one or several of: uid (the application's own id, `UserAppKey`), email, id (Fullstory's, `IndvId` or
--- `UserId`). Everybody who has the e-mail is meant. With `hash_columns`, give the hash in place of the value.
+-- `UserId`). Everybody who has the e-mail, or has used the browser of that `UserId`, is meant.
+-- With `hash_columns`, give the hash in place of the value.
 --
 -- What somebody did before they were known has no uid: such rows are found by `IndvId` and `UserId`. Rows of somebody
 -- else who used the same browser stay, and are counted. Texts that mention the person (URLs, `CustomVars`) are not looked
@@ -70,17 +71,25 @@ DELETE FROM fullstory.events WHERE ctid IN (SELECT place FROM person_rows);
 DELETE FROM fullstory.users
  WHERE uid IN (SELECT uid FROM person_ids)
     OR (:'email' <> '' AND lower(email) = lower(:'email'))
+    OR (:'id' <> '' AND id = :'id')
     OR (coalesce(uid, '') = ''
         AND (id IN (SELECT indv_id FROM person_ids) OR id IN (SELECT user_id FROM person_ids)));
 \echo 'Removed from users:' :ROW_COUNT
 \endif
 \if :has_individuals
-DELETE FROM fullstory.individuals WHERE "IndvId"::text IN (SELECT indv_id FROM person_ids);
+DELETE FROM fullstory.individuals
+ WHERE "IndvId"::text IN (SELECT indv_id FROM person_ids)
+    OR "Uid" IN (SELECT uid FROM person_ids)
+    OR (:'email' <> '' AND lower("Email") = lower(:'email'));
 \echo 'Removed from individuals:' :ROW_COUNT
 \endif
 \if :has_sessions
 DELETE FROM fullstory.user_sessions
- WHERE "userId" IN (SELECT user_id FROM person_rows)
+ WHERE ("userId" IN (SELECT user_id FROM person_rows)
+        AND ("userId", "sessionId") NOT IN ( -- of others, whose events have stayed
+            SELECT "UserId"::text, "SessionId"::text
+              FROM fullstory.events
+             WHERE "UserId"::text IN (SELECT user_id FROM person_rows) AND "SessionId" IS NOT NULL))
     OR person IN (SELECT 'uid:' || uid FROM person_ids)
     OR (:'email' <> '' AND lower(person) = lower('email:' || :'email'));
 \echo 'Removed from user_sessions:' :ROW_COUNT

@@ -207,7 +207,7 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
     as_json = args.json or bool(args.file)
     for one in asked:  # all are looked up before the first is deleted: one that cannot be asked for stops it all
         receipts += _found(people, one, alone=not as_json)
-    users = [one.user for one in receipts if one.user]
+    users = list({one.user.id: one.user for one in receipts if one.user}.values())  # some may be named twice
     show = _Receipts(as_json=as_json)
     if args.dry_run:
         for receipt in receipts:
@@ -222,11 +222,11 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
             show.add(receipt)
     finally:
         begun = [one for one in receipts if one.status]
+        if len(begun) < len(receipts):  # said first: receipts may not be writable
+            LOGGER.warning("%d of %d deletions were not begun.", len(receipts) - len(begun), len(receipts))
         for receipt in begun:
             show.add(receipt)
         show.finish()
-        if len(begun) < len(receipts):
-            LOGGER.warning("%d of %d deletions were not begun.", len(receipts) - len(begun), len(receipts))
     return exit_status(receipts)
 
 
@@ -277,5 +277,5 @@ def _ask(shown: str, count: int) -> None:
     whom = "this user" if count == 1 else f"these {count} users"
     sys.stderr.write(f"{shown}\nDelete {whom} and all their sessions at Fullstory, for good? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if sys.stdin.buffer.readline().strip().lower() not in (b"y", b"yes"):  # bytes: it may be in any encoding
         raise _Undecided("Nobody was deleted.")

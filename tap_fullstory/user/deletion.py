@@ -69,7 +69,7 @@ class Receipt:
             "email": user.email or None,
             "operation_id": self.operation_id or None,
             "error": self.why or None,
-            "at": self.at,
+            "at": self.at or None,
         }
 
 

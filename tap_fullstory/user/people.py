@@ -52,7 +52,7 @@ class User:
     def is_meant(self, asked: Asked) -> bool:
         """Return whether this is who was asked for."""
         if asked.kind == EMAIL:
-            return self.email.casefold() == asked.value.casefold()
+            return self.email.lower() == asked.value.lower()
         return asked.value == (self.uid if asked.kind == UID else self.id)
 
 

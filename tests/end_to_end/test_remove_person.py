@@ -31,18 +31,23 @@ def loaded(pipeline: Pipeline, shop: Emulator) -> Pipeline:
     ]
     names = ("UserAppKey", "UserEmail", "IndvId", "UserId")
     events = [
-        {"EventStart": f"2023-11-15T08:00:{second:02}Z", "EventType": "click", **dict(zip(names, row, strict=True))}
+        {
+            "EventStart": f"2023-11-15T08:00:{second:02}Z",
+            "EventType": "click",
+            "SessionId": second,
+            **dict(zip(names, row, strict=True)),
+        }
         for second, row in enumerate(rows)
     ]
     shop.bundles = [Bundle(FIRST, FIRST + DAY, events)]
     pipeline.run()
     for statement in (
         "CREATE TABLE users (id text, uid text, email text)",
-        f"INSERT INTO users VALUES ('1', 'o''dana', 'x'), ('2', 'bo', ''), ('{PHONE}', '', '')",
-        'CREATE TABLE individuals ("IndvId" bigint)',
-        f"INSERT INTO individuals VALUES ({DANA_IS}), ({BO_IS})",
-        'CREATE TABLE user_sessions ("userId" text, person text)',
-        f"INSERT INTO user_sessions VALUES ('{LAPTOP}', 'email:x@example.com'), ('5', 'uid:bo')",
+        f"INSERT INTO users VALUES ('1', 'o''dana', 'x'), ('2', 'bo', ''), ('{PHONE}', '', ''), ('9', 'eve', '')",
+        'CREATE TABLE individuals ("IndvId" bigint, "Uid" text, "Email" text)',
+        f"INSERT INTO individuals VALUES ({DANA_IS}, '', ''), ({BO_IS}, 'bo', ''), (9, 'eve', 'eve@example.com')",
+        'CREATE TABLE user_sessions ("userId" text, "sessionId" text, person text)',
+        f"INSERT INTO user_sessions VALUES ('{LAPTOP}', '2', 'email:x@example.com'), ('{SHARED}', '4', 'uid:bo')",
     ):
         schema = f'"{pipeline.schema}".'
         changed = statement.replace("TABLE ", f"TABLE {schema}").replace("INTO ", f"INTO {schema}")
@@ -76,6 +81,13 @@ def left(pipeline: Pipeline) -> list[tuple[str, int]]:
     return sorted((row["UserAppKey"] or "", row["UserId"]) for row in pipeline.rows())
 
 
+def rows(pipeline: Pipeline, table: str) -> int:
+    """How many there are of another table."""
+    found = pipeline.connection.execute(f'SELECT count(*) FROM "{pipeline.schema}".{table}').fetchone()
+    assert found
+    return int(found[0])
+
+
 @pytest.mark.parametrize("who", [{"uid": DANA}, {"email": "DANA@example.com"}, {"id": str(DANA_IS)}])
 def test_a_person_is_removed_by_all_ids(loaded: Pipeline, who: dict[str, str]) -> None:
     """A row of theirs that stays is a deletion request that was not honoured; one of Bo's that goes is a loss."""
@@ -84,10 +96,17 @@ def test_a_person_is_removed_by_all_ids(loaded: Pipeline, who: dict[str, str]) -
     assert [("", NOBODY), (BO, SHARED)] == left(loaded)
     for line in (f"o'dana|dana@example.com|{DANA_IS}|{LAPTOP}|1", "bo|1", "Removed from events: 5"):
         assert line in printed
-    for table, expected in (("users", 1), ("individuals", 1), ("user_sessions", 1)):
-        assert f"Removed from {table}: {expected + (table == 'users')}" in printed
-        found = loaded.connection.execute(f'SELECT count(*) FROM "{loaded.schema}".{table}')
-        assert [(1,)] == found.fetchall(), table
+    for table, removed, stay in (("users", 2, 2), ("individuals", 1, 2), ("user_sessions", 1, 1)):
+        assert f"Removed from {table}: {removed}" in printed
+        assert stay == rows(loaded, table), table
+
+
+@pytest.mark.parametrize("who", [{"uid": "eve"}, {"email": "EVE@example.com", "uid": "eve"}, {"id": "9"}])
+def test_who_is_in_no_event(loaded: Pipeline, who: dict[str, str]) -> None:
+    """Events may begin later than users and individuals do: whoever is only there has asked to be removed, too."""
+    remove(loaded, **who, remove="yes")
+
+    assert [7, 3, 2, 2] == [loaded.count(), *(rows(loaded, one) for one in ("users", "individuals", "user_sessions"))]
 
 
 @pytest.mark.parametrize("variables", [{"uid": DANA}, {"uid": DANA, "remove": "no"}, {"remove": "yes"}])

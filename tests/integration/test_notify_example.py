@@ -82,6 +82,14 @@ def test_new_sessions_are_told_once(job: Job, emulator: Emulator) -> None:
     assert "email:dana@example.com" in job.lines()[-1]
 
 
+def test_the_first_session_of_somebody_is_told(job: Job, emulator: Emulator) -> None:
+    """Somebody whom Fullstory did not know yet is new to the state only once; their very first visit is news."""
+    emulator.users = []
+    assert (0, []) == (job.run(), job.lines())
+    emulator.users = [person("bo", 1)]
+    assert (0, 1) == (job.run(), len(job.lines()))
+
+
 def test_what_could_not_be_told_is_told_later(job: Job, emulator: Emulator) -> None:
     """A mail server that is down for an hour must not cost the sessions of that hour."""
     job.run()

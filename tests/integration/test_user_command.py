@@ -346,6 +346,7 @@ def test_everybody_who_shares_an_email_is_deleted(user: Command, emulator: Emula
     """A person who comes back after a new registration is two users; one without a uid is deleted by id."""
     status, shown, _ = user.run("delete", "--email", SHARED, "--dry-run")
     assert (0, 3) == (status, shown.count("would_delete"))
+    assert [None] * 3 == [one["at"] for one in user.json("delete", "--email", SHARED, "--dry-run")]
     assert [] == deletions(emulator)
 
     receipts = user.json("delete", "--email", SHARED, "--yes")
@@ -370,6 +371,20 @@ def test_any_answer_but_yes_deletes_nobody(user: Command, emulator: Emulator, an
     assert [] == deletions(emulator)
     for name in ("bo", "child", SHARED, "these 3 users"):
         assert name in asked
+
+
+def test_an_answer_that_is_not_utf_8(user: Command, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip on a keyboard with umlauts, in a terminal of another encoding, is no bug to report."""
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # as with LANG=de_DE.UTF-8
+    assert 1 == user.answer(b"\xff\n", "delete", "--uid", BO)[0]
+    assert [] == deletions(emulator)
+
+
+def test_who_is_named_twice_is_shown_once(user: Command, emulator: Emulator) -> None:
+    """The question must say how many users it is about, and not how many lines a file has."""
+    path = user.file("people", f"uid:{BO}\nemail:{SHARED}\nid:3\n".encode())
+    asked = user.answer(b"\n", "delete", "--file", path)[2]
+    assert "these 3 users" in asked
 
 
 def test_yes_deletes(user: Command, emulator: Emulator) -> None:
@@ -531,6 +546,24 @@ def test_settings_from_the_environment(user: Command, emulator: Emulator) -> Non
     )
     assert (0, "3") == (done.returncode, json.loads(done.stdout)["id"])
     assert not subprocess.run([sys.executable, "-m", "tap_fullstory.user", "--version"], check=False).returncode
+
+
+def test_receipts_that_cannot_be_written(user: Command, emulator: Emulator) -> None:
+    """A full disk stops it, and the log must say that not everybody was deleted: no receipt can."""
+    path = user.file("people", f"uid:{BO}\nid:5\nuid:child\n".encode())
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            user.call("delete", "--file", path, "--yes"),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            env=user.environment(),
+        )
+    assert 74 == done.returncode
+    assert b"1 of 3 deletions were not begun" in done.stderr
+    assert 2 == len(deletions(emulator))
 
 
 def test_nobody_reads_any_more(user: Command, emulator: Emulator) -> None:

@@ -120,6 +120,12 @@ def test_nobody_else_is_meant(asked: Asked) -> None:
     assert not User("", "", "").is_meant(asked)
 
 
+def test_letters_that_look_alike_are_others() -> None:
+    """`weiß@` and `weiss@` are two mailboxes: who has the one must not be deleted for the other."""
+    assert not User("1", email="weiß@example.com").is_meant(Asked("email", "weiss@example.com"))
+    assert User("1", email="WEIß@example.com").is_meant(Asked("email", "weiß@example.com"))
+
+
 @pytest.mark.parametrize("text", ["", ".", ".."])
 def test_dots_are_no_part_of_a_path(text: str) -> None:
     """A user whose id is two dots would make a request for something else, a deletion among them."""
