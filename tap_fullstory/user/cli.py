@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_fullstory import __version__, logs
-from tap_fullstory.command import CONFIG_HELP, print_result, read_config, status_of
+from tap_fullstory.command import CONFIG_HELP, print_result, read_config, status_of, stdout
 from tap_fullstory.errors import TapError
 
 if TYPE_CHECKING:
@@ -208,6 +208,7 @@ def _delete(args: argparse.Namespace, client: Client, config: Config, asked: lis
     for one in asked:  # all are looked up before the first is deleted: one that cannot be asked for stops it all
         receipts += _found(people, one, alone=not as_json)
     users = list({one.user.id: one.user for one in receipts if one.user}.values())  # some may be named twice
+    stdout()  # without a place for receipts, nobody is deleted
     show = _Receipts(as_json=as_json)
     if args.dry_run:
         for receipt in receipts:

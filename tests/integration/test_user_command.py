@@ -387,6 +387,21 @@ def test_who_is_named_twice_is_shown_once(user: Command, emulator: Emulator) -> 
     assert "these 3 users" in asked
 
 
+def test_nobody_is_deleted_without_a_place_for_the_receipt(user: Command, emulator: Emulator) -> None:
+    """Somebody would be gone for good, and nothing would say so."""
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" >&-', "bash", *user.call("delete", "--uid", DANA, "--yes")],
+        check=False,
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT,
+        env=user.environment(),
+        cwd=user.folder,
+    )
+
+    assert 74 == done.returncode
+    assert [] == deletions(emulator)
+
+
 def test_yes_deletes(user: Command, emulator: Emulator) -> None:
     """The table shows who is meant, and the answer is about them."""
     status, printed, asked = user.answer(b"y\n", "delete", "--uid", BO)
