@@ -1,7 +1,10 @@
 """The stream `users`, and what all streams of objects have in common."""
 
 import json
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from fullstory_emulator import Emulator, Fault
 from tests.integration.objects import SEGMENTS, USERS, bookmarks, by, catalog
 from tests.integration.tap import Json, Tap, bundle, finished, parse
 from tests.integration.test_resume import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.only_source("data_export")
 
@@ -299,3 +304,26 @@ def test_files_of_objects(run_tap: Tap, emulator: Emulator, tmp_path: Path) -> N
         table = parquet.read_table(folder / users["path"])
         assert [one["id"] for one in emulator.users] == table["id"].to_pylist()
         assert {"users", "segments"} == {one["stream"] for one in manifest["files"]}
+
+
+def test_the_lines_of_the_readme(run_tap: Tap, emulator: Emulator) -> None:
+    """Who follows them would select something else, or read everything anew."""
+    emulator.users = [user(1)]
+    text = (ROOT / "README.md").read_text("utf-8").partition("## Other streams")[2]
+    select, reset = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)[:2]
+    folder = run_tap.folder
+    (folder / "config.json").write_text(json.dumps(run_tap.settings()))
+    (folder / "state.json").write_text('{"bookmarks": {"segments": 1, "settings_history": {"geo": ["x"]}}}')
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+
+    def bash(lines: str) -> bytes:
+        command = ["bash", "-euo", "pipefail", "-c", lines]
+        return subprocess.run(
+            command, cwd=folder, env=run_tap.environment({"PATH": path}), check=True, stdout=subprocess.PIPE
+        ).stdout
+
+    messages = [json.loads(line) for line in bash(select).splitlines()]
+    bash(reset)
+
+    assert {"events", "users", "segments"} == {one["stream"] for one in messages if one["type"] == "SCHEMA"}
+    assert {"bookmarks": {"segments": 1}} == json.loads((folder / "state.json").read_text())
