@@ -1,5 +1,6 @@
 """The stream `users`, and what all streams of objects have in common."""
 
+import gzip
 import json
 import re
 import signal
@@ -327,3 +328,17 @@ def test_the_lines_of_the_readme(run_tap: Tap, emulator: Emulator) -> None:
 
     assert {"events", "users", "segments"} == {one["stream"] for one in messages if one["type"] == "SCHEMA"}
     assert {"bookmarks": {"segments": 1}} == json.loads((folder / "state.json").read_text())
+
+
+def test_batches_of_objects(run_tap: Tap, emulator: Emulator, tmp_path: Path) -> None:
+    """A target that takes BATCH would get people one by one, or not at all."""
+    emulator.users = [user(number) for number in range(25)]
+    root = {"storage": {"root": (tmp_path / "batches").as_uri()}}
+
+    run = run_tap(catalog=catalog("users", "segments"), settings={"batch_config": root})
+
+    assert 0 == run.status
+    batches = [one for one in run.messages if one["type"] == "BATCH"]
+    assert ["users", "segments"] == [one["stream"] for one in batches]
+    with gzip.open(batches[0]["manifest"][0].removeprefix("file://")) as file:
+        assert [one["id"] for one in emulator.users] == [json.loads(line)["id"] for line in file]
