@@ -55,7 +55,7 @@ test-newest: env-dev env-target-postgres
 
 test-lowest: env-lowest
 	@echo "Running the unit and integration tests with the lowest dependencies, on $$($(LOWEST)/python --version) ..."
-	@HYPOTHESIS_PROFILE=few $(LOWEST)/python -m pytest -n 2 -m '$(USUAL)' $(PYTEST_ARGS) tests/unit tests/integration
+	@HYPOTHESIS_PROFILE=few $(LOWEST)/python -m pytest -m '$(USUAL)' $(PYTEST_ARGS) tests/unit tests/integration
 
 test-pythons:
 	@failed=; for version in $(filter-out $(OLDEST),$(PYTHONS)); do \
@@ -64,7 +64,7 @@ test-pythons:
 			echo "Python $$version is not on this machine: nothing tested with it."; continue; fi; \
 		scripts/make-env python$$version "$$python" -c constraints.txt -e '.[test]' || { failed="$$failed $$version"; continue; }; \
 		echo "Running the unit tests, and those of whole runs, on Python $$version ..."; \
-		HYPOTHESIS_PROFILE=few .envs/python$$version/bin/python -m pytest -n 2 -m 'not long' $(PYTEST_ARGS) tests/unit $(WHOLE_RUNS) || failed="$$failed $$version"; \
+		HYPOTHESIS_PROFILE=few .envs/python$$version/bin/python -m pytest -m 'not long' $(PYTEST_ARGS) tests/unit $(WHOLE_RUNS) || failed="$$failed $$version"; \
 	done; if [ -n "$$failed" ]; then echo "Failed on Python:$$failed"; exit 1; fi
 
 test-long: env-dev ## run the tests that take minutes: every fault of every request, random histories, Segment Export
