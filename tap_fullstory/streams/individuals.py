@@ -21,6 +21,7 @@ from tap_fullstory.exact import parse
 from tap_fullstory.logs import NAME as LOG_NAME
 from tap_fullstory.objects import Page, object_stream
 from tap_fullstory.privacy import Privacy
+from tap_fullstory.records import NO_BUNDLE
 from tap_fullstory.report import Change
 from tap_fullstory.sources.exports import ANY_SEGMENT, SEGMENTS, Exporter
 from tap_fullstory.spool import Spool, SpoolFile
@@ -31,7 +32,6 @@ LOGGER = logging.getLogger(LOG_NAME)
 NAME = "individuals"
 KIND = "TYPE_INDIVIDUAL"
 ALL_TIME = ("", "")  # whoever was not there in the range would be missing; totals are those of a lifetime anyway
-NO_BUNDLE = 0  # in the name of the file: an interrupted run leaves it, and the next one removes it
 NAMED = "The export of individuals"
 IF_LATE = 'Run again later, or raise "export_timeout": the next run asks for a new export.'
 ADVICE = 'No individual was written. Check "segment_id", and run again later.'
@@ -58,6 +58,7 @@ def read(run: Run, _bookmark: Any) -> Iterator[Page]:
     LOGGER.info('Reading individuals: Fullstory makes one export of all people of segment "%s".', config.segment_id)
     spool = Spool(config.spool_dir, owner=(config.export_url, config.api_key))
     broken = partial(run.report.change, Change.REPLACED, ("(broken UTF-8)",))
+    # its name says what it is: an interrupted run leaves it, and the next one removes it
     with spool.open(NO_BUNDLE, f"-{NAME}") as file:
         _bring(run, file)
         for chunk in read_chunks(file.file, file.cuts):
