@@ -1,0 +1,87 @@
+"""How far behind: what is written, measured against what Fullstory could have delivered by now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tap_fullstory.moments import SECOND, parse_moment
+from tap_fullstory.reports.history import History, RunReport
+
+HOUR = 3600 * SECOND
+# API: a bundle of Data Export can be had 24 hours after its end, and covers 24 hours unless Fullstory has set another
+# length. Both are said in Stitch's documentation of its Fullstory integration.
+DELAY = LENGTH = 24 * HOUR
+WINDOW = ("export_window_hours", 1.0)  # and what it is when it is not set
+LATE = ("export_delay_hours", 24.0)
+RECENT = 50  # bundles that tell how long they are now
+SILENT = 15 * 60 * SECOND  # a run that has not ended and said nothing for so long was killed, or waits for its target
+
+
+@dataclass(frozen=True)
+class Health:
+    """Where a history stands; moments and durations in nanoseconds.
+
+    Attributes:
+        run: the last one that was to read up to the newest; if there is none, the last bounded one.
+        until: up to there events are written; None: nothing is known of events.
+        length: of a bundle.
+        next_stop: where the next bundle ends; None: nothing more is wanted, or nothing is known.
+        due: when Fullstory can deliver that.
+        lag: for how long it could have been delivered by now; 0: it is not due.
+    """
+
+    run: RunReport
+    until: int | None
+    length: int
+    next_stop: int | None
+    due: int | None
+    lag: int
+
+
+def health(history: History, now: int) -> Health | None:
+    """Return where *history* stands at *now* (Unix nanoseconds); None: there is no run."""
+    if not history.runs:
+        return None
+    unbounded = [run for run in history.runs if run.end_date is None]
+    run = (unbounded or history.runs)[-1]
+    # of several that ran side by side, or one that broke off before it read its state, the one that got furthest
+    known = [one.until for one in (unbounded or history.runs)[-RECENT:] if one.until is not None]
+    until = max(known, default=None)
+    delay, length, anchor = _rhythm(history.runs, run)
+    if until is None or (run.end_date is not None and until >= run.end_date):
+        return Health(run, until, length, None, None, 0)
+    next_stop = anchor + ((until - anchor) // length + 1) * length
+    due = next_stop + delay
+    return Health(run, until, length, next_stop, due, max(0, now - due))
+
+
+def is_silent(run: RunReport, now: int) -> bool:
+    """Return whether a run that has not ended has said nothing for so long that it was probably killed."""
+    return run.ended_at is None and now - parse_moment(run.updated_at) > SILENT
+
+
+def _rhythm(runs: Sequence[RunReport], newest: RunReport) -> tuple[int, int, int]:
+    """Return how long after its end a bundle can be had, how long one is, and where one ends."""
+    exported = newest.settings.get("events_source") == "segment_export"
+    delay, length = (_hours(newest, *LATE), _hours(newest, *WINDOW)) if exported else (DELAY, LENGTH)
+    spans: list[tuple[int, int]] = []
+    for run in reversed(runs):
+        spans += [(parse_moment(one.start), parse_moment(one.stop)) for one in run.bundles]
+        if len(spans) >= RECENT:
+            break
+    if not spans:
+        return delay, length, 0
+    newest_stop = max(stop for _, stop in spans)
+    if not exported:
+        lengths = Counter(stop - start for start, stop in spans if stop > start)
+        length = max(lengths, key=lambda one: (lengths[one], one), default=length)
+    return delay, length, newest_stop
+
+
+def _hours(run: RunReport, name: str, usual: float) -> int:
+    value = run.settings.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return int(value * HOUR)
+    return int(usual * HOUR)

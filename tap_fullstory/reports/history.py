@@ -1,0 +1,164 @@
+"""The reports of runs in a folder: what `report.schema.json` describes, read back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tap_fullstory.errors import SpoolError
+from tap_fullstory.moments import parse_moment
+
+FORMAT = 1
+SUFFIX = ".json"
+
+
+class StreamReport(msgspec.Struct, frozen=True):
+    """What a run did to one stream; members as in the schema."""
+
+    name: str
+    records: int
+    bytes: int
+    waited: float
+    retries: int
+    seconds: float
+    status: str
+
+
+class BundleReport(msgspec.Struct, frozen=True):
+    """What a run did to one bundle; members as in the schema."""
+
+    id: int
+    start: str
+    stop: str
+    status: str
+    late: bool
+    again: bool
+    events: int | None
+    records: int
+    bytes: int
+    waited: float
+    retries: int
+    seconds: float
+
+
+class CustomVariables(msgspec.Struct, frozen=True):
+    """Custom variables of a run; members as in the schema."""
+
+    values: dict[str, int]
+    new: list[str]
+    left_out: int
+
+
+class States(msgspec.Struct, frozen=True):
+    """The states around a run; members as in the schema."""
+
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class RunReport(msgspec.Struct, frozen=True):
+    """What a run left; members as in the schema."""
+
+    format: int
+    run: str
+    tap_version: str
+    began_at: str
+    updated_at: str
+    ended_at: str | None
+    status: int | None
+    error: str | None
+    ended_early: bool
+    settings: dict[str, Any]
+    streams: list[StreamReport]
+    bundles: list[BundleReport]
+    records: int
+    bytes: int
+    waited: float
+    retries: int
+    changes: dict[str, dict[str, int]]
+    custom_variables: CustomVariables
+    warnings: list[str]
+    warnings_left_out: int
+    gaps: list[tuple[str, str]]
+    gaps_given_up: list[tuple[str, str]]
+    state: States
+
+    @property
+    def since(self) -> int | None:
+        """From where on events are written, Unix nanoseconds; None: the run has written no state of events."""
+        return _moment(self._events.get("since"))
+
+    @property
+    def until(self) -> int | None:
+        """Up to where events are written, Unix nanoseconds; None: the run knows of no state of events."""
+        return _moment(self._events.get("until"))
+
+    @property
+    def end_date(self) -> int | None:
+        """Where a bounded run had to end, Unix nanoseconds; None: it was to read up to the newest."""
+        return _moment(self.settings.get("end_date"))
+
+    @property
+    def _events(self) -> Mapping[str, Any]:
+        state = self.state.after or self.state.before or {}
+        bookmarks = state.get("bookmarks")
+        events = bookmarks.get("events") if isinstance(bookmarks, Mapping) else None
+        return events if isinstance(events, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class History:
+    """All that a folder of reports tells.
+
+    Attributes:
+        runs: the oldest first.
+        unreadable: names of `.json` files that are no such reports, with the reason.
+    """
+
+    runs: list[RunReport]
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def read_history(folder: Path) -> History:
+    """Return the reports in *folder*.
+
+    Raises:
+        SpoolError: the folder cannot be read.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX) and not name.startswith("."))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise SpoolError(
+            f"The folder of reports {str(folder)!r} cannot be read ({reason}). It is what report_dir names."
+        ) from error
+    runs: dict[str, RunReport] = {}
+    unreadable: dict[str, str] = {}
+    decoder = msgspec.json.Decoder(RunReport)
+    for name in names:
+        try:
+            report = decoder.decode((folder / name).read_bytes())
+        except FileNotFoundError:  # thinned, or given its last name, since it was listed
+            continue
+        except OSError as error:
+            unreadable[name] = error.strerror or "it cannot be read"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            unreadable[name] = "it is no report of a run"
+        else:
+            if report.format == FORMAT:
+                runs[report.run] = report
+            else:
+                unreadable[name] = f"its format is {report.format}: a newer tap-fullstory wrote it"
+    return History(sorted(runs.values(), key=lambda one: (one.began_at, one.run)), unreadable)
+
+
+def _moment(value: Any) -> int | None:
+    try:
+        return parse_moment(value)
+    except (TypeError, ValueError):
+        return None
