@@ -19,6 +19,7 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # By the kind of a setting, as the README names it.
 _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": ["boolean", "null"]},
+    "days": {"type": ["number", "null"], "minimum": 0, "exclusiveMinimum": True},
     "hours": {"type": ["number", "null"], "minimum": 0},
     "integer": {"type": ["integer", "null"], "minimum": 0},
     "list of names": {"type": ["array", "null"], "items": {"type": "string"}},

@@ -11,14 +11,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tap_fullstory import __version__, logs
-from tap_fullstory.command import CONFIG_HELP, print_result, read_config, status_of, stdout
-from tap_fullstory.errors import ConfigError
+from tap_fullstory.command import CONFIG_HELP, outcome, print_result, read_config, status_of, stdout
+from tap_fullstory.errors import STATUS_BUG, ConfigError
 
 if TYPE_CHECKING:
     from tap_fullstory.batch import BatchWriter
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.progress import Progress
     from tap_fullstory.report import Report
+    from tap_fullstory.report_file import ReportFile
     from tap_fullstory.signals import Stop
     from tap_fullstory.sources import Source
     from tap_fullstory.spool import Spool
@@ -46,6 +47,8 @@ KEPT_MEMORY = 16 * 1024 * 1024  # bytes
 
 DESCRIPTION = "Singer tap for Fullstory: every captured event, append only, as Singer messages on stdout."
 ABOUT_FORMATS, FILE_FORMATS = ("text", "json", "markdown"), ("parquet", "csv", "jsonl")
+CLOSED = "The target closed the pipe: see what it said. Run again with the last state that it printed."
+STOPPED = "Stopped by a signal. Run again with the last state to go on from there."
 EPILOG = "exit status: 0 complete, 2 command line, 65 data, 69 and 75 run again later, 74 folder, 77 key, 78 settings"
 
 
@@ -62,11 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
     logs.configure(os.environ)
     _check(args)
-    return status_of(
-        lambda: _run(args),
-        closed="The target closed the pipe: see what it said. Run again with the last state that it printed.",
-        stopped="Stopped by a signal. Run again with the last state to go on from there.",
-    )
+    return status_of(lambda: _run(args), closed=CLOSED, stopped=STOPPED)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -253,12 +252,18 @@ def _merge_state(args: argparse.Namespace) -> None:
     print_result(json.dumps(merge([(path, read_bookmarks(path)) for path in args.merge_state], start)))
 
 
-def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any], str | None]:
-    """Return the settings, the selected streams, bookmarks and begun stream of the state; warns of what is odd."""
+def _inputs(
+    args: argparse.Namespace, look: Callable[[Mapping[str, Any]], None] | None = None
+) -> tuple[Config, list[tuple[Stream, Selection]], dict[str, Any], str | None]:
+    """Return the settings, the selected streams, bookmarks and begun stream of the state; warns of what is odd.
+
+    Args:
+        look: is given the settings before they are checked.
+    """
     from tap_fullstory.catalog import read_catalog, select
     from tap_fullstory.state import read_state
 
-    parsed = read_config(args, _parser())
+    parsed = read_config(args, _parser(), look)
     selected = select(all_streams(parsed), read_catalog(args.catalog) if args.catalog is not None else None)
     begins = args.state is None or (args.to is not None and not os.path.exists(args.state))  # then it will be made
     bookmarks, begun = ({}, None) if begins else read_state(args.state)
@@ -273,9 +278,26 @@ def _inputs(args: argparse.Namespace) -> tuple[Config, list[tuple[Stream, Select
 def _sync(args: argparse.Namespace) -> None:
     began = time.monotonic()
     gc.disable()  # importing makes much and leaves no garbage: looking for it would be a sixth of an empty run
+    from tap_fullstory.report import Report
+    from tap_fullstory.report_file import ReportFile
+
+    report = Report()
+    report_file = ReportFile(report)
+    try:
+        _sync_reported(args, began, report, report_file)
+    except (Exception, KeyboardInterrupt) as error:
+        status, line = outcome(error, closed=CLOSED, stopped=STOPPED)
+        if status == STATUS_BUG:  # what a bug says may hold anything
+            line = f"This is a bug of the tap ({type(error).__name__}). Please report it with its lines in the log."
+        report_file.end(status, line or STOPPED)
+        raise
+    report_file.end(0, None)
+
+
+def _sync_reported(args: argparse.Namespace, began: float, report: Report, report_file: ReportFile) -> None:
+    """Sync; what happens is counted in *report*, which is written into *report_file* on the way."""
     from tap_fullstory.client import Client
     from tap_fullstory.metrics import Metrics
-    from tap_fullstory.report import Report
     from tap_fullstory.signals import Stop
     from tap_fullstory.spool import Spool
     from tap_fullstory.streams import Run
@@ -283,11 +305,14 @@ def _sync(args: argparse.Namespace) -> None:
 
     gc.freeze()
     gc.enable()
-    parsed, selected, bookmarks, begun = _inputs(args)
+    parsed, selected, bookmarks, begun = _inputs(args, report_file.begin)
+    report_file.keep_days = parsed.report_keep_days
+    report_file.before = {"bookmarks": bookmarks} if args.state is not None else None
+    report.skip_bundles = parsed.skip_bundles
     if args.to is not None and parsed.batch_config:
         raise ConfigError('"batch_config" is for a target that reads stdout, --to is for none: leave one of them out.')
     _keep_memory()
-    stop, report, metrics = Stop(), Report(skip_bundles=parsed.skip_bundles), Metrics()
+    stop, metrics = Stop(lambda signum: report_file.end(128 + signum, STOPPED)), Metrics()
     stop.install()
     spool = Spool(parsed.spool_dir, owner=(parsed.export_url, parsed.api_key))
     selections = {stream.name: selection for stream, selection in selected}
@@ -310,6 +335,7 @@ def _sync(args: argparse.Namespace) -> None:
         selections=selections,
         clock=client.now,
         progress=progress,
+        report_file=report_file,
         deadline=deadline,
         makes_records=files is None,
         takes_back=files is not None,

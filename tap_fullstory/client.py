@@ -373,6 +373,7 @@ class Client:
                 self._pause(clock.after_failure(error), error, limit)
 
     def _pause(self, seconds: float, error: TapError, limit: RateLimit) -> None:
+        self.report.retry()
         self.report.begin_wait(seconds)
         if isinstance(error, RateLimitError):
             LOGGER.info("%s Waiting %.0f s.", error.what, seconds)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tap_fullstory import logs
 from tap_fullstory.errors import STATUS_BUG, SpoolError, Stopped, TapError, TargetClosed
@@ -30,31 +31,43 @@ def status_of(work: Callable[[], None], *, closed: str, stopped: str) -> int:
     """
     try:
         work()
-    except TapError as error:
-        LOGGER.critical("%s", error)
-        return error.status
-    except TargetClosed as error:
-        LOGGER.critical("%s", closed)
-        return error.status
-    except Stopped as error:
-        LOGGER.critical("%s", stopped)
-        return error.status
-    except KeyboardInterrupt:
-        return 130
-    except Exception:
-        LOGGER.critical("This is a bug of the tap. Please report it with the lines below.", exc_info=True)
-        return STATUS_BUG
+    except (Exception, KeyboardInterrupt) as error:
+        status, line = outcome(error, closed=closed, stopped=stopped)
+        if line:
+            LOGGER.critical("%s", line, exc_info=status == STATUS_BUG)
+        return status
     return 0
 
 
-def read_config(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Config:
-    """Return the settings that `--config` names; warns of what is odd in them."""
+def outcome(error: BaseException, *, closed: str, stopped: str) -> tuple[int, str]:
+    """Return the exit status of what went wrong, and the line that says it; see `status_of`."""
+    if isinstance(error, TapError):
+        return error.status, str(error)
+    if isinstance(error, TargetClosed):
+        return error.status, closed
+    if isinstance(error, Stopped):
+        return error.status, stopped
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT, ""
+    return STATUS_BUG, "This is a bug of the tap. Please report it with the lines below."
+
+
+def read_config(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, look: Callable[[Mapping[str, Any]], None] | None = None
+) -> Config:
+    """Return the settings that `--config` names; warns of what is odd in them.
+
+    Args:
+        look: is given them before they are checked.
+    """
     from tap_fullstory import config
 
     if not args.config:
         parser.error("--config is needed: a JSON file, or ENV for the variables TAP_FULLSTORY_<SETTING>")
     settings = config.read_settings(args.config, os.environ)
     logs.FORMATTER.hide(config.secrets(settings))
+    if look:
+        look(settings)
     for line in config.unknown_settings(settings):
         LOGGER.warning("%s", line)
     return config.parse_config(settings, os.environ)

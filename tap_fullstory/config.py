@@ -119,6 +119,8 @@ class Config:
     sessions_for: tuple[str, ...] = ()  # each uid:… or email:…
     users_identified_only: bool = False
     batch_config: BatchConfig | None = None
+    report_dir: Path | None = None
+    report_keep_days: float = 400.0
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,12 @@ def _hours(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST_LOOK_BACK:
         return float(value)
     raise _Wrong(f"a number of hours, 0 or more, {LONGEST_LOOK_BACK:.0f} at most")
+
+
+def _days(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_LOOK_BACK:
+        return float(value)
+    raise _Wrong("days, more than 0")
 
 
 def _source(value: Any) -> str:
@@ -615,6 +623,21 @@ SETTINGS: tuple[Setting, ...] = (
         "none",
         "Records go into files, which BATCH messages name; targets on the Meltano SDK load them.",
     ),
+    Setting(
+        "report_dir",
+        "path",
+        _folder,
+        "none",
+        "A folder, made if it is missing, in which each run leaves a report for `tap-fullstory-report`, one JSON file.",
+        text=True,
+    ),
+    Setting(
+        "report_keep_days",
+        "days",
+        _days,
+        f"`{Config.report_keep_days:g}`",
+        "How long reports are kept. Of runs that found nothing new, one a day is kept after a week.",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -743,6 +766,12 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
     keys = (settings.get("api_key"), settings.get("hash_key"))
     values = [*keys, *(headers.values() if isinstance(headers, dict) else ())]
     return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a setting must not be shown; one that is not known may be a secret misspelt."""
+    setting = _BY_NAME.get(name)
+    return name != PLAN and (setting is None or setting.secret)
 
 
 def unknown_settings(settings: Mapping[str, Any]) -> list[str]:

@@ -118,11 +118,14 @@ class Extraction:
 
     def _checkpoint(self, *, due: bool = True, last: bool = False) -> Checkpoint:
         self._at = replace(self._at, exports=self._run.source.exports)
-        self._run.report.until, self._run.report.gaps = self._at.until, len(self._at.gaps)
+        self._run.report.until, self._run.report.gaps = self._at.until, self._at.gaps
         return Checkpoint(self._at.to_json(), due, self._also, last)
 
     def _fetch(self, piece: Piece) -> SpoolFile | None:
-        if piece.window is None or piece.bundle.id in self._config.skip_bundles:
+        if piece.window is None:
+            return None
+        if piece.bundle.id in self._config.skip_bundles:
+            self._run.report.of_bundle(piece.bundle).status = "skipped"
             return None
         resume = self._begun.resume(piece.bundle)
 
@@ -135,7 +138,9 @@ class Extraction:
 
         plain = not piece.again and resume == BEGINNING and self._recent is None
         unchecked = LARGEST_UNCHECKED if plain and self._run.takes_back else 0
-        file = self._run.source.fetch(piece.bundle, usable, unchecked)
+        with self._run.report.fetching(piece.bundle) as counts:
+            counts.late, counts.again = bool(piece.gaps), piece.again
+            file = self._run.source.fetch(piece.bundle, usable, unchecked)
         self._fetched.append(piece.bundle)
         return file
 
@@ -210,14 +215,18 @@ class Extraction:
         before = (self._at.contents or {}).get(bundle.id)
         now = self._content(bundle, file, since(bundle, self._at.since))
         self._run.source.release(bundle)
+        counts = report.of_bundle(bundle)
+        counts.events = file.cuts.total
         report.read_again += 1
         if now == before:
+            counts.status = "unchanged"
             return
         report.written_again += 1
         if before and now.events < before.events:
             LOGGER.warning(_FEWER, bundle.id, before.events - now.events, bundle.id, file.time_extracted)
         for records, _ in self._read(piece, file):
             yield records
+        counts.status = "written"
         yield from self._logged(piece, file, now.events)
         self._at = self._at.holds(bundle, now)
         yield self._checkpoint()
@@ -242,6 +251,8 @@ class Extraction:
                 self._at = self._at.inside(bundle, position)
                 yield self._checkpoint(due=False)
         report.bundles += 1
+        counts = report.of_bundle(bundle)
+        counts.status, counts.events = "written", file.cuts.total
 
     def _is_free(self, piece: Piece) -> bool:
         """Return whether the state can say how far this bundle is: it has one place for a bundle written in part."""
@@ -387,6 +398,7 @@ class Extraction:
     def _give_up(self, gaps: Sequence[Span]) -> None:
         self._at = self._at.without(gaps)
         self._given_up += gaps
+        self._run.report.given_up += gaps
 
 
 def _origin(piece: Piece, file: SpoolFile, resume: Position) -> Origin:

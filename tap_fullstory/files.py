@@ -161,7 +161,7 @@ class FileWriter:
         written, size = part.finish()
         self._report.add(written.report)
         made = written.rows - part.rows  # by a worker, so nobody has counted them yet
-        self._report.records += made
+        self._report.written(stream, made, self._origin[stream].bundle_id)
         self._metrics.count_records(stream, made)
         if written.rows:
             self._storage.put(part.draft, part.name)
@@ -179,8 +179,10 @@ class FileWriter:
             part.draft.close()
         self._origin.pop(stream, None)
         begin = f"{stream}/{_named(origin)}-"
-        for path in [one["path"] for one in self._files if one["path"].startswith(begin)]:
-            self._remove(path)
+        for one in self._files:
+            if one["path"].startswith(begin):
+                self._remove(one["path"])
+                self._report.written(stream, -one["rows"], origin.bundle_id)
         self._files = [one for one in self._files if not one["path"].startswith(begin)]
 
     def state(self, value: Mapping[str, Any]) -> None:

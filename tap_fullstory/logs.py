@@ -45,7 +45,7 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if self.structured:
-            return json.dumps(self._hidden_in(_structure(record)), separators=(",", ":"))
+            return json.dumps(self.hidden_in(_structure(record)), separators=(",", ":"))
         text = self.hidden(super().format(record))
         return text if record.exc_info else plain(" ".join(text.splitlines()))
 
@@ -55,12 +55,13 @@ class OneLine(logging.Formatter):
             text = text.replace(secret, HIDDEN)
         return text
 
-    def _hidden_in(self, value: Any) -> Any:
+    def hidden_in(self, value: Any) -> Any:
+        """Return what can be written as JSON without secrets in its texts."""
         if isinstance(value, str):
             return self.hidden(value)
         if isinstance(value, dict):
-            return {name: self._hidden_in(one) for name, one in value.items()}
-        return [self._hidden_in(one) for one in value] if isinstance(value, list) else value
+            return {self.hidden(name): self.hidden_in(one) for name, one in value.items()}
+        return [self.hidden_in(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _structure(record: logging.LogRecord) -> dict[str, Any]:

@@ -1,17 +1,22 @@
-"""What a run counts, for the summary at its end: values changed, bundles, bytes, waits."""
+"""What a run counts, for the summary at its end and for its report: values changed, bundles, bytes, waits."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
+from tap_fullstory.bundles import Bundle
 from tap_fullstory.moments import to_text
+from tap_fullstory.spans import Span
 
 _LOCK = threading.Lock()
+_FETCHING = threading.local()  # `bundle`: the counts of the one that this thread brings
 
 
 class Change(Enum):
@@ -31,18 +36,52 @@ class Change(Enum):
 
 
 @dataclass
+class StreamCounts:
+    """What a run did to one stream."""
+
+    records: int = 0
+    bytes: int = 0  # downloaded
+    waited: float = 0.0  # seconds
+    retries: int = 0
+    seconds: float = 0.0
+    status: str = "waiting"  # then begun; finished or refused
+
+
+@dataclass
+class BundleCounts:
+    """What a run did to one bundle."""
+
+    bundle: Bundle
+    status: str = "begun"  # then written, unchanged or skipped
+    late: bool = False  # it fills a gap
+    again: bool = False  # it was finished before
+    events: int | None = None  # in its file
+    records: int = 0
+    bytes: int = 0  # downloaded
+    waited: float = 0.0  # seconds
+    retries: int = 0
+    seconds: float = 0.0  # to bring it
+
+
+@dataclass
 class Report:
-    """Counts of one run. The thread that downloads counts `bytes` and `waited`, the one that writes all else."""
+    """Counts of one run. Threads that download count `bytes`, `waited` and `retries`, the one that writes all else."""
 
     records: int = 0
     bundles: int = 0
     bytes: int = 0  # downloaded
     waited: float = 0.0  # seconds, as Fullstory asked or after failures
+    retries: int = 0  # requests that were sent once more
+    streams: dict[str, StreamCounts] = field(default_factory=dict)
+    stream: StreamCounts | None = None  # that is being synced
+    fetched: dict[int, BundleCounts] = field(default_factory=dict)  # bundles, by id, in the order they were begun in
+    state: Mapping[str, Any] | None = None  # the last one written
     custom: Counter[str] = field(default_factory=Counter)  # values of custom variables kept in CustomVars, by name
     known: int = 0  # bundles listed so far that are to be written
     until: int | None = None  # Unix nanoseconds: up to there events are written
     left_out: int = 0  # events, for their type
-    gaps: int = 0  # spans before that which no bundle covers
+    gaps: tuple[Span, ...] = ()  # before that, which no bundle covers
+    given_up: list[Span] = field(default_factory=list)  # gaps that later runs do not look for
     waiting_until: float = 0.0  # on the monotonic clock: when Fullstory lets us go on
     ended_early: bool = False  # since max_runtime was over
     left_streams: list[str] = field(default_factory=list)  # that are not finished then
@@ -71,12 +110,59 @@ class Report:
     def wait(self, seconds: float) -> None:
         """Count seconds of waiting."""
         with _LOCK:
-            self.waited += seconds
+            for one in self._concerned():
+                one.waited += seconds
+
+    def retry(self) -> None:
+        """Count a request that is sent once more."""
+        with _LOCK:
+            for one in self._concerned():
+                one.retries += 1
 
     def download(self, size: int) -> None:
         """Count downloaded bytes."""
         with _LOCK:
-            self.bytes += size
+            for one in self._concerned():
+                one.bytes += size
+
+    def _concerned(self) -> Iterator[Report | StreamCounts | BundleCounts]:
+        """Yield what counts that which this thread does now: the run, its stream, and the bundle it brings."""
+        yield self
+        if self.stream:
+            yield self.stream
+        if bundle := getattr(_FETCHING, "bundle", None):
+            yield bundle
+
+    @contextmanager
+    def syncing(self, name: str) -> Iterator[StreamCounts]:
+        """Count what happens meanwhile for the stream of that name, too."""
+        self.stream = counts = self.streams.setdefault(name, StreamCounts())
+        counts.status, began = "begun", time.monotonic()
+        try:
+            yield counts
+        finally:
+            counts.seconds, self.stream = time.monotonic() - began, None
+
+    @contextmanager
+    def fetching(self, bundle: Bundle) -> Iterator[BundleCounts]:
+        """Count what this thread does meanwhile for a bundle, too."""
+        _FETCHING.bundle = counts = self.of_bundle(bundle)
+        began = time.monotonic()
+        try:
+            yield counts
+        finally:
+            counts.seconds, _FETCHING.bundle = counts.seconds + time.monotonic() - began, None
+
+    def of_bundle(self, bundle: Bundle) -> BundleCounts:
+        """Return what is counted of a bundle."""
+        return self.fetched.setdefault(bundle.id, BundleCounts(bundle))
+
+    def written(self, stream: str, count: int, bundle_id: int | None = None) -> None:
+        """Count records of a stream; those of events are of a bundle, too."""
+        self.records += count
+        self.streams.setdefault(stream, StreamCounts()).records += count
+        if bundle_id in self.fetched:
+            self.fetched[bundle_id].records += count
 
     def change_lines(self) -> list[str]:
         """Return one line for each kind of change that happened, each field with its count."""
@@ -102,7 +188,7 @@ class Report:
         where = ""
         if self.until is not None:
             where = f"; written up to {to_text(self.until)}" + (
-                f", {_some(self.gaps, 'gap')} before" if self.gaps else ""
+                f", {_some(len(self.gaps), 'gap')} before" if self.gaps else ""
             )
         again = ""
         if self.read_again:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from tap_fullstory.errors import Stopped
@@ -13,6 +14,7 @@ from tap_fullstory.errors import Stopped
 SAME_GRACE = 0.5  # seconds in which a second signal is taken for the first: supervisors send two in a row
 LINE_GRACE = 3.0  # seconds after the signal in which whole runs of records may still be written
 LAST_GRACE = 4.5  # seconds after the signal: then it ends, whatever the target does
+LAST_WORDS = 0.3  # seconds that are left for what is to be noted then
 
 
 def stop_at_once() -> None:
@@ -27,9 +29,14 @@ def stop_at_once() -> None:
 
 
 class Stop:
-    """Whether a signal has asked us to stop. The second signal ends the process at once."""
+    """Whether a signal has asked us to stop. The second signal ends the process at once.
 
-    def __init__(self) -> None:
+    Args:
+        last_words: is called with the signal's number in a thread before the process ends that way.
+    """
+
+    def __init__(self, last_words: Callable[[int], None] | None = None) -> None:
+        self._last_words = last_words
         self._signum: int | None = None
         self._at = 0.0
 
@@ -41,13 +48,21 @@ class Stop:
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if self._signum is not None:
             if time.monotonic() - self._at > SAME_GRACE:
-                os._exit(128 + signum)
+                self._leave(signum)
             return
         self._signum, self._at = signum, time.monotonic()
         # A write into a full pipe does not come back; only another thread can end that.
-        timer = threading.Timer(LAST_GRACE, os._exit, (128 + signum,))
+        timer = threading.Timer(LAST_GRACE, self._leave, (signum,))
         timer.daemon = True
         timer.start()
+
+    def _leave(self, signum: int) -> None:
+        """End the process, whatever its threads do."""
+        if self._last_words:
+            thread = threading.Thread(target=self._last_words, args=(signum,), name="last words", daemon=True)
+            thread.start()
+            thread.join(LAST_WORDS)
+        os._exit(128 + signum)
 
     @property
     def asked(self) -> bool:

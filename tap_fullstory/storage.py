@@ -142,7 +142,7 @@ class Folder:
         path = self._folder / name
         with draft, _usable(str(self._folder)):
             draft.file.flush()
-            os.fchmod(draft.file.fileno(), OPEN_TO_ALL & ~_umask())
+            os.fchmod(draft.file.fileno(), OPEN_TO_ALL & ~umask())
             replace(draft.path, path, draft.file.fileno())
 
     def write(self, name: str, data: bytes) -> None:
@@ -246,8 +246,11 @@ def unwritable(draft: Draft, error: OSError) -> SpoolError:
     )
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is the old one or the new one at any moment, also when the machine stops.
+
+    Args:
+        mode: who may do what with it, if it is new.
 
     Raises:
         OSError: it cannot be written.
@@ -257,7 +260,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         draft.file.write(data)
         draft.file.flush()
         with suppress(FileNotFoundError):
-            os.fchmod(draft.file.fileno(), target.stat().st_mode & 0o777)
+            mode = target.stat().st_mode & 0o777
+        os.fchmod(draft.file.fileno(), mode)
         replace(draft.path, target, draft.file.fileno())
 
 
@@ -283,7 +287,8 @@ def remove_left(folder: Path) -> None:
                 path.unlink()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return which permissions new files do not get."""
     mask = os.umask(0o077)  # there is no other way to read it
     os.umask(mask)
     return mask

@@ -11,6 +11,7 @@ from tap_fullstory import bundle_log
 from tap_fullstory.errors import ForbiddenError
 from tap_fullstory.logs import NAME
 from tap_fullstory.records import Records
+from tap_fullstory.report import Report, StreamCounts
 from tap_fullstory.state import BEGUN, Checkpoint
 from tap_fullstory.streams import Run, Selection, Stream
 
@@ -53,7 +54,8 @@ def sync(
     Raises:
         ForbiddenError: the key may not read a stream (403); the others are written.
     """
-    states = StateWriter(writer, bookmarks, begun)
+    states = StateWriter(writer, bookmarks, run.report, begun)
+    run.report.streams |= {stream.name: StreamCounts() for stream, _ in selected}
     several = len({stream.name for stream, _ in selected} - {bundle_log.NAME}) > 1  # bundles come along with events
     for stream, selection in selected:  # all of them first: a stream may bring records of another one along
         writer.schema(stream, selection)
@@ -67,8 +69,11 @@ def sync(
             run.report.left_streams.append(stream.name)
             continue
         try:
-            sync_stream(stream, selection, states, run, writer)
+            with run.report.syncing(stream.name) as counts:
+                sync_stream(stream, selection, states, run, writer)
+            counts.status = "begun" if run.report.ended_early else "finished"
         except ForbiddenError as error:
+            counts.status = "refused"
             states.write_pending()
             refused = refused or error
             if several:
@@ -97,7 +102,7 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
             name = item.stream or stream.name
             writer.records(name, item)
             states.events += item.events
-            run.report.records += item.count
+            run.report.written(name, item.count, item.origin.bundle_id if item.origin and not item.stream else None)
             run.metrics.count_records(name, item.count)
         else:
             states.pend(stream.name, item)
@@ -113,8 +118,7 @@ def sync_stream(stream: Stream, selection: Selection, states: StateWriter, run: 
                 run.report.left_streams.append(stream.name)
                 items.close()  # what it has begun stays where the next run finds it
                 return
-        if run.progress:
-            run.progress.update()
+        run.tell()
 
 
 class StateWriter:
@@ -127,8 +131,9 @@ class StateWriter:
         events: events written since the last STATE.
     """
 
-    def __init__(self, writer: Writer, bookmarks: dict[str, Any], begun: str | None = None) -> None:
+    def __init__(self, writer: Writer, bookmarks: dict[str, Any], report: Report, begun: str | None = None) -> None:
         self._writer = writer
+        self._report = report
         self._pending = False
         self._written: str | None = None
         self._at = time.monotonic()
@@ -161,6 +166,7 @@ class StateWriter:
         text = repr(state)
         if text != self._written:
             self._writer.state(state)
+        self._report.state = {**state, "bookmarks": dict(self.bookmarks)}
         self._written = text
         self._at = time.monotonic()
         self.events = 0

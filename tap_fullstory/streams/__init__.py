@@ -14,6 +14,7 @@ from tap_fullstory.metrics import Metrics
 from tap_fullstory.progress import Progress
 from tap_fullstory.records import Records
 from tap_fullstory.report import Report
+from tap_fullstory.report_file import ReportFile
 from tap_fullstory.signals import Stop
 from tap_fullstory.sources import Source
 from tap_fullstory.state import Checkpoint
@@ -45,6 +46,7 @@ class Run:
         selections: of the streams that are selected, by name.
         clock: returns the Unix nanoseconds by Fullstory's clock, once it has answered.
         progress: shows people how far the run is; None: nobody looks.
+        report_file: tells them later; None: nobody asked for it.
         deadline: when the run has to end, on the monotonic clock; see `max_runtime`.
         makes_records: whether streams make records of events, or leave that to who writes them.
         takes_back: whether who writes can take back what came of a bundle, so that it may be checked on the way.
@@ -60,6 +62,7 @@ class Run:
     selections: Mapping[str, Selection]
     clock: Callable[[], int]
     progress: Progress | None = None
+    report_file: ReportFile | None = None
     deadline: float = math.inf
     makes_records: bool = True
     takes_back: bool = False
@@ -73,8 +76,14 @@ class Run:
         """Do what is due while there is nothing to do but wait; raises `Stopped` when a signal has come."""
         self.stop.check()
         self.metrics.flush_if_due()
+        self.tell()
+
+    def tell(self) -> None:
+        """Say how far the run is, where that is due."""
         if self.progress:
             self.progress.update()
+        if self.report_file:
+            self.report_file.update()
 
 
 Items = Generator[Records | Checkpoint, None, None]

@@ -14,6 +14,7 @@ import pytest
 from fullstory_emulator import Bundle, Emulator, Fault
 from tests.integration.fault_matrix import GOES_ON, LINK, RETRY_TIMEOUT, ROWS, SIGNED, WAITS, Row, attempts
 from tests.integration.hidden import DEBUG, HEADER, KEY, SIGNATURE, assert_hidden
+from tests.integration.reports import read_reports
 from tests.integration.tap import (
     DAY,
     FIRST,
@@ -37,7 +38,12 @@ COUNT = 20  # events in a bundle, which is some 200 bytes long; as long as a pag
 BUNDLES = [bundle(day, COUNT) for day in range(3)]
 SECOND_PAGE = {"start": str(BUNDLES[1].stop - 1)}  # the first one holds two bundles
 SECOND_BUNDLE = {"id": str(BUNDLES[1].id)}
-SETTINGS = {"http_headers": {"X-Token": HEADER}, "retry_timeout": RETRY_TIMEOUT, "checkpoint_records": 7}
+SETTINGS = {
+    "http_headers": {"X-Token": HEADER},
+    "retry_timeout": RETRY_TIMEOUT,
+    "checkpoint_records": 7,
+    "report_dir": "reports",
+}
 REFUSALS = 3  # that a run waits for before it is stopped
 BIG = 3000  # events; their records are more than any pipe holds
 
@@ -60,6 +66,7 @@ class Cell:
         ]
         folder.mkdir()
         self.tap = Tap(folder, self.emulator)
+        self.statuses: list[int] = []  # of the runs so far
 
     def run(self, state: "Json | None" = None) -> Run:
         """A run until its end, with nothing secret in what it leaves behind."""
@@ -75,10 +82,15 @@ class Cell:
         return self.searched(finished(process.returncode, stdout, stderr))
 
     def searched(self, run: Run) -> Run:
-        """The same run, once nothing secret was found; the host behind the link has got nothing secret either."""
+        """The same run, once nothing secret was found; the host behind the link has got nothing secret either.
+
+        Each run so far has left its report.
+        """
         assert_hidden(run, self.tap.folder, (KEY, HEADER, SIGNATURE, "X-Signature"))
         for request in self.emulator.requests:
             assert request.path != SIGNED or not {"authorization", "x-token"} & set(request.headers)
+        self.statuses.append(run.status)
+        assert sorted(self.statuses) == sorted(one["status"] for one in read_reports(self.tap.folder / "reports"))
         return run
 
     def asked(self) -> int:

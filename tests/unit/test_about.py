@@ -76,7 +76,10 @@ def test_the_schema_accepts_what_the_tap_accepts() -> None:
     "wrong",
     [
         *({}, {"api_key": None}, {"api_key": 5}),
-        *({"api_key": "a", **one} for one in ({"prefetch": "1"}, {"gap_check_hours": -1}, {"batch_config": {}})),
+        *(
+            {"api_key": "a", **one}
+            for one in ({"prefetch": "1"}, {"gap_check_hours": -1}, {"report_keep_days": 0}, {"batch_config": {}})
+        ),
         {"api_key": "a", "batch_config": {"storage": {"root": "a"}, "encoding": {"format": "parquet"}}},
         {"api_key": "a", "batch_config": {"storage": {"root": "a", "params": {}}}},
     ],

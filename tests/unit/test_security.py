@@ -50,7 +50,8 @@ WRITING = {
     "touch",
     "symlink_to",
 }
-WRITERS = {"spool.py", "storage.py", "encoders.py"}  # the last one opens drafts of storage
+# encoders.py opens drafts of storage; report_file.py makes its folder, and thins what it has named by a second in it
+WRITERS = {"spool.py", "storage.py", "encoders.py", "report_file.py"}
 EXPORTER = "sources/exports.py"
 CANCEL = """f"{self._config.api_url}{OPERATIONS}/{quote(operation_id, safe='')}/cancel\""""
 USER = "tap_fullstory.user"  # the package of the command that deletes
