@@ -24,7 +24,6 @@ from tap_fullstory.logs import FORMATTER, HIDDEN, NAME, OneLine, plain
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.report import BundleCounts, Report, StreamCounts
 from tap_fullstory.spans import Span
-from tap_fullstory.storage import OPEN_TO_ALL, remove_left, umask, write_atomically
 
 LOGGER = logging.getLogger(__name__)
 
@@ -77,6 +76,8 @@ class ReportFile:
             self._people.hide([*named, *(one for one in map(_value, named) if len(one) >= SHORTEST_SECRET)])
         logging.getLogger(NAME).addHandler(self._warnings)
         with self._forgiving():
+            from tap_fullstory.storage import remove_left  # only who wants reports waits for it
+
             remove_left(self._folder)
         self.update()
 
@@ -116,6 +117,8 @@ class ReportFile:
                 LOGGER.warning("No report of this run in %s (%s); all else goes on. See report_dir.", self._folder, why)
 
     def _write(self, folder: Path, status: int | None, error: str | None) -> None:
+        from tap_fullstory.storage import OPEN_TO_ALL, umask, write_atomically
+
         folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
         unjudged = {_short(name) for name in list(self._report.custom)} - self._judged
         self._new |= _unnamed(folder, self._run, unjudged)
