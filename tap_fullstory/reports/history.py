@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tap_fullstory.errors import SpoolError
-from tap_fullstory.moments import parse_moment
+from tap_fullstory.moments import are_utc, parse_moment
 
 FORMAT = 1
 SUFFIX = ".json"
@@ -127,11 +127,15 @@ class History:
 def read_history(folder: Path) -> History:
     """Return the reports in *folder*.
 
+    All of them, also where the newest would do: ten thousand are read within a second.
+
     Raises:
         SpoolError: the folder cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX) and not name.startswith("."))
+        with os.scandir(folder) as entries:
+            # a pipe of that name would be waited for without end
+            names = sorted(one.name for one in entries if _is_named_like_a_report(one.name) and one.is_file())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise SpoolError(
@@ -150,11 +154,29 @@ def read_history(folder: Path) -> History:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             unreadable[name] = "it is no report of a run"
         else:
-            if report.format == FORMAT:
+            if report.format != FORMAT:
+                unreadable[name] = f"its format is {report.format}: another version of tap-fullstory wrote it"
+            elif not _has_moments(report):
+                unreadable[name] = "a text in it is no moment in UTC"
+            elif report.run not in runs or _order(report) > _order(runs[report.run]):
                 runs[report.run] = report
-            else:
-                unreadable[name] = f"its format is {report.format}: a newer tap-fullstory wrote it"
-    return History(sorted(runs.values(), key=lambda one: (one.began_at, one.run)), unreadable)
+    return History(sorted(runs.values(), key=_order), unreadable)
+
+
+def _is_named_like_a_report(name: str) -> bool:
+    return name.endswith(SUFFIX) and not name.startswith(".")
+
+
+def _order(run: RunReport) -> tuple[str, str, str]:
+    return run.began_at[:-1], run.updated_at[:-1], run.run  # moments in UTC compare as text, but for the Z
+
+
+def _has_moments(run: RunReport) -> bool:
+    """Return whether moments stand where they belong, in UTC: all who use a report rely on it."""
+    texts = [run.began_at, run.updated_at, *([] if run.ended_at is None else [run.ended_at])]
+    texts += [text for one in run.bundles for text in (one.start, one.stop)]
+    texts += [text for gap in (*run.gaps, *run.gaps_given_up) for text in gap]
+    return are_utc(texts)
 
 
 def _moment(value: Any) -> int | None:
