@@ -15,7 +15,7 @@ from tap_fullstory.reports.history import History, RunReport
 PASSING = frozenset({69, 75, 130, 141, 143})
 KILLED = 137  # what a shell says of somebody who was killed; the report of such a run says nothing
 IN_A_ROW = 3  # runs that fail one after the other are no accident
-LONGEST_PART = 300  # characters of what one run has to say
+LONGEST_PART = 500  # characters of what one run has to say
 LONGEST_LINE = 800  # characters; monitors cut at 1024 or more
 
 

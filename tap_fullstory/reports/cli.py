@@ -25,7 +25,7 @@ LOGGER = logging.getLogger(__name__)
 
 DESCRIPTION = (
     "What the reports of runs say, which tap-fullstory writes into the folder that its setting report_dir names: is it "
-    "healthy, how far behind, what went wrong. All that is asked for is done; without an option: a few lines for people."
+    "healthy, how far behind, what went wrong. All that is asked for is done; without an option: some lines for people."
 )
 EPILOG = (
     "exit status: 0 done, 2 command line, 74 a file or folder; with --check those of monitoring plugins: 0 OK, "

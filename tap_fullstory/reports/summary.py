@@ -46,8 +46,6 @@ def to_lines(verdict: Verdict) -> str:
     if last is not None:
         lines.append(("last run", f"{ending(last)}, after {lasting(_duration(last))}"))
         lines.append(("", f"{last.records} records, {last.bytes} bytes, waited {last.waited:.0f} s"))
-        if last.error:
-            lines.append(("", last.error))
     lines += [("running", f"since {run.began_at}") for run in verdict.running]
     if verdict.succeeded is not None and verdict.succeeded is not last:
         lines.append(("last success", str(verdict.succeeded.ended_at)))
