@@ -133,9 +133,7 @@ def read_history(folder: Path) -> History:
         SpoolError: the folder cannot be read.
     """
     try:
-        with os.scandir(folder) as entries:
-            # a pipe of that name would be waited for without end
-            names = sorted(one.name for one in entries if _is_named_like_a_report(one.name) and one.is_file())
+        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX) and not name.startswith("."))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise SpoolError(
@@ -145,9 +143,12 @@ def read_history(folder: Path) -> History:
     unreadable: dict[str, str] = {}
     decoder = msgspec.json.Decoder(RunReport)
     for name in names:
+        path = folder / name
         try:
-            report = decoder.decode((folder / name).read_bytes())
-        except FileNotFoundError:  # thinned, or given its last name, since it was listed
+            if not path.is_file():  # gone since it was listed; or a pipe, which would be waited for without end
+                continue
+            report = decoder.decode(path.read_bytes())
+        except FileNotFoundError:  # gone in this moment: thinned, or given its last name
             continue
         except OSError as error:
             unreadable[name] = error.strerror or "it cannot be read"
@@ -161,10 +162,6 @@ def read_history(folder: Path) -> History:
             elif report.run not in runs or _order(report) > _order(runs[report.run]):
                 runs[report.run] = report
     return History(sorted(runs.values(), key=_order), unreadable)
-
-
-def _is_named_like_a_report(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith(".")
 
 
 def _order(run: RunReport) -> tuple[str, str, str]:

@@ -140,6 +140,7 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{", "utf-8")
     (tmp_path / "folder.json").mkdir()
     os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "circle.json").symlink_to("circle.json")
 
     history = read_history(tmp_path)
 
