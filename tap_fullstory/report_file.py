@@ -140,7 +140,7 @@ class ReportFile:
         }
         text = json.dumps(FORMATTER.hidden_in(document), ensure_ascii=False, separators=(",", ":"))
         data = text.encode(errors="replace") + b"\n"
-        write_atomically(folder / f"{self._run}.json", data, OPEN_TO_ALL & ~umask())
+        write_atomically(folder / f"{self._run}.json", data, mode=OPEN_TO_ALL & ~umask())
 
     def _text(self, text: str) -> str:
         """Return what was said to people as the report may hold it."""
