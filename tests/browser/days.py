@@ -31,8 +31,7 @@ class History:
     Attributes:
         folder: the reports.
         now: Unix seconds, an hour after the last run.
-        bundles: by day; what the account really holds.
-        faults: what goes wrong on a day.
+        bundles: by day, the one that never comes included.
     """
 
     tap: Tap
@@ -61,14 +60,14 @@ class History:
             if day in KILLED:
                 self._kill(day)
             else:
-                run = self.tap(**self._options(), env=_clock(day))
+                run = self.tap(**self._options(), env=clock(moment(day)))
                 self.state = run.states[-1] if run.states else self.state
 
     def _options(self) -> dict[str, Any]:
         return {"settings": {"report_dir": str(self.folder)}, "state": self.state}
 
     def _kill(self, day: int) -> None:
-        process = self.tap.start(**self._options(), env=_clock(day))
+        process = self.tap.start(**self._options(), env=clock(moment(day)))
         read_lines(process, 2000)
         process.kill()
         process.communicate()
@@ -92,5 +91,6 @@ def _faults(day: int) -> list[Fault]:
     return [Fault(LIST, status=403, times=None)] if day == REFUSED else []
 
 
-def _clock(day: int) -> dict[str, str]:
-    return {"PYTHONPATH": str(CLOCK), "SIMULATED_NOW": str(moment(day))}
+def clock(now: float) -> dict[str, str]:
+    """Return the environment of a process whose clock begins there."""
+    return {"PYTHONPATH": str(CLOCK), "SIMULATED_NOW": str(now)}
