@@ -30,7 +30,7 @@ from urllib.parse import quote, unquote, urlsplit
 Row = dict[str, "str | None"]
 
 NEWEST = 20_000  # events that a session is chosen from
-MOST_EVENTS = 20_000  # on a page
+MOST_EVENTS = 10_000  # on a page
 MOST_LANES = 12  # pages that are drawn
 MOST_FINDINGS = 40  # in the list of what went wrong
 LONGEST_TEXT = 300  # characters
@@ -165,7 +165,7 @@ def open_postgres(address: str, name: str) -> SqlTable:
 
     try:
         connection = psycopg.connect(address, autocommit=True)
-        connection.read_only = True
+        connection.execute("SET default_transaction_read_only TO on")
         connection.execute("SET TIME ZONE 'UTC'")
         connection.execute("SET datestyle TO ISO")
     except psycopg.Error as error:
@@ -297,9 +297,12 @@ def choose(table: Table, user: str | None) -> tuple[dict[str, str], str]:
         best, why = next(iter(sessions)), f"the newest of {user}"
     else:
         best = max(sessions, key=lambda key: telling(sessions[key]))
+        among = f"the newest {len(newest):,} events"
         why = (
-            f"of the {len(sessions):,} sessions in the newest {len(newest):,} events, the one with the most kinds of "
-            "trouble, then of events, and with the fewest events of such"
+            f"of the {len(sessions):,} sessions in {among} the one with the most kinds of trouble, then of events, in "
+            "the fewest events"
+            if len(sessions) > 1
+            else f"the only one in {among}"
         )
     keys = {id_column: best[1], **({user_column: best[0]} if user_column else {})}
     return {name: value for name, value in keys.items() if value is not None}, why
@@ -330,7 +333,8 @@ def session_of(rows: list[Row], *, id: str, user: str | None, chosen: str) -> Se
     by_id = {event.row.get("event_id") or number: event for number, event in enumerate(events)}
     if len(by_id) < len(events):
         notes.append(f"{len(events) - len(by_id):,} rows repeat an event_id; each event is here once.")
-    events = sorted(by_id.values(), key=lambda event: (event.at is None, event.at or EPOCH))
+    # what happened at the same time has no order in a table: any that is always the same
+    events = sorted(by_id.values(), key=lambda one: (one.at is None, one.at or EPOCH, one.type, said(one), one.place))
     timeless = sum(event.at is None for event in events)
     if timeless:
         notes.append(f"{timeless:,} events have no time: they stand at the end of the table and are not drawn.")
@@ -472,7 +476,7 @@ def said(event: Event) -> str:
     if event.kind == "page" or event.type == "uservar":
         return ""
     selector = row.get("eventtargetselector") or unquote(row.get("eventtargetselectortok") or "")
-    return clean(" ".join(selector.split()[-3:]))
+    return clean(" ".join([token for token in selector.split() if token[0] != "="][-3:]))  # without =attribute=value
 
 
 def custom_values(row: Row) -> Iterator[tuple[str, Any]]:
@@ -563,7 +567,8 @@ class Flag:
     @property
     def parts(self) -> list[tuple[str, str]]:
         """Kinds and words."""
-        return [(kind, counted(kind, self.counts[kind])) for kind in TROUBLES if self.counts[kind]]
+        counts = [(kind, self.counts[kind]) for kind in TROUBLES if self.counts[kind]]
+        return [(kind, kind if count == 1 else f"{kind} \u00d7{count:,}") for kind, count in counts]
 
     @property
     def width(self) -> float:
@@ -648,7 +653,8 @@ def stays_of(visits: Sequence[Visit], scale: Scale) -> dict[str, list[tuple[floa
     stays: dict[str, list[tuple[float, float]]] = {visit.place: [] for visit in visits}
     begins = [next((one.at for _, one in visit.events if one.at), scale.end) for visit in visits]
     for visit, begin, end in zip(visits, begins, [*begins[1:], None], strict=True):
-        right = scale.x(end) - MARGIN if end else scale.x(scale.end) + MARGIN
+        last = next((one.at for _, one in reversed(visit.events) if one.at), begin)  # a click that leads on
+        right = max(scale.x(end) - MARGIN if end else 0, scale.x(last) + MARGIN)
         stays[visit.place].append((scale.x(begin) - MARGIN, right))
     return stays
 
@@ -741,28 +747,28 @@ body { margin: 0 auto; max-width: 75rem; padding: 1.5rem 1.25rem 4rem; backgroun
   font: 15px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere }
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
-p { margin: .25rem 0 }
+p { margin: .25rem 0; overflow-wrap: anywhere }
 a { color: var(--mark) }
 a:focus-visible, .scroll:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 .soft, .notes { color: var(--soft) }
 .notes { font-size: .875rem; padding-left: 1.1rem }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .6rem 1.5rem; margin: 1rem 0 }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(11rem, 40%), 1fr)); gap: .6rem 1.5rem;
+  margin: 1rem 0 }
 dt { color: var(--soft); font-size: .8125rem }
 dd { margin: 0; overflow-wrap: anywhere }
 .replay { display: inline-block; margin: .5rem 0; padding: .35rem .8rem; border: 1px solid var(--mark);
   border-radius: .4rem; text-decoration: none }
 .replay:hover { background: var(--bar) }
 .scroll { overflow-x: auto }
-svg { fill: var(--mark); stroke: none }
+svg { color: var(--mark); fill: currentColor }
 .scroll svg { display: block; width: 100%; min-width: 44rem; font-size: 12px }
-svg .line { fill: none; stroke: var(--mark); stroke-width: 1.8; stroke-linecap: round }
+.line { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round }
 svg text { fill: var(--ink) }
 svg .lane { text-anchor: end }
 svg .time { fill: var(--soft); text-anchor: middle; font-size: 11px; font-variant-numeric: tabular-nums }
 svg .tick { fill: none; stroke: var(--line) }
 svg .stay { fill: var(--bar) }
-.bad, svg .bad text, .bad svg { fill: var(--bad); color: var(--bad) }
-.bad .line, svg .bad .line { stroke: var(--bad) }
+.bad, .bad svg, svg .bad text { color: var(--bad); fill: currentColor }
 svg a.bad text { font-size: 11px }
 svg a.bad:hover text { text-decoration: underline }
 .defs { position: absolute; width: 0; height: 0 }
@@ -930,8 +936,8 @@ def findings(events: Sequence[Event]) -> str:
     if not items:
         return "<p>Nothing that the columns tell of: no rage click, no dead click, no error.</p>"
     listed = "".join(
-        f'<li><a href="#e{item.number}">{clock(item.event.at)}</a> '
-        f"{sign(item.event.kind)}{all_counted(item.counts)}: {safe(told(item.event))}</li>"
+        f'<li><a href="#e{item.number}">{clock(item.event.at)}</a> <span class="bad">{sign(item.event.kind)}</span>'
+        f"{safe(': '.join(filter(None, [all_counted(item.counts), said(item.event)])))}</li>"
         for item in items[:MOST_FINDINGS]
     )
     more = len(items) - MOST_FINDINGS
