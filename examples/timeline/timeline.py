@@ -32,7 +32,7 @@ Row = dict[str, "str | None"]
 NEWEST = 20_000  # events that a session is chosen from
 MOST_EVENTS = 10_000  # on a page
 MOST_LANES = 12  # pages that are drawn
-MOST_FINDINGS = 40  # in the list of what went wrong
+MOST_FINDINGS = 24  # in the list of what went wrong
 LONGEST_TEXT = 300  # characters
 
 # By what is asked of an event; see "Columns" in the README of tap-fullstory.
@@ -393,8 +393,8 @@ class Event:
 def event_of(row: Row) -> Event:
     """An event of its row."""
     lower = {name.lower(): value for name, value in row.items()}
-    kind = lower.get("eventtype") or "event"
-    return Event(lower, moment(lower.get("eventstart")), kind, place_of(lower), troubles_of(lower, kind))
+    kind = clean(lower.get("eventtype")) or "event"
+    return Event(lower, moment(lower.get("eventstart")), kind, clean(place_of(lower)), troubles_of(lower, kind))
 
 
 def moment(value: datetime | str | None) -> datetime | None:
@@ -493,13 +493,18 @@ def custom_values(row: Row) -> Iterator[tuple[str, Any]]:
 
 
 def clean(text: str | None) -> str:
-    """A text on one line, cut; what cannot be seen, or turns writing around, is spelled out: `\\u202e`."""
+    """A text of data on one line, cut; see `visible`."""
     joined = " ".join((text or "").split())
-    kept = joined[:LONGEST_TEXT]
-    shown = "".join(
-        one if one.isprintable() or one in "\u200c\u200d" else one.encode("unicode_escape").decode() for one in kept
+    kept = visible(joined[:LONGEST_TEXT])
+    return kept if len(joined) <= LONGEST_TEXT else f"{kept}… ({len(joined):,} characters)"
+
+
+def visible(text: str) -> str:
+    """A text in which what cannot be seen, or turns writing around, is spelled out: `\\u202e`."""
+    joiners = "\u200c\u200d"  # of letters, and of emoji
+    return "".join(
+        one if one.isprintable() or one in joiners else one.encode("unicode_escape").decode() for one in text
     )
-    return shown if len(joined) <= LONGEST_TEXT else f"{shown}… ({len(joined):,} characters)"
 
 
 # --- The drawing ------------------------------------------------------------------------------------------------------
@@ -644,7 +649,6 @@ def lanes_of(visits: Sequence[Visit], notes: list[str]) -> dict[str, set[str]]:
 
 def shortened(name: str) -> str:
     """The name of a lane as it fits beside it: its end tells pages apart."""
-    name = clean(name)
     return name if len(name) <= 28 else f"…{name[-27:]}"
 
 
@@ -761,7 +765,7 @@ dd { margin: 0; overflow-wrap: anywhere }
 .replay:hover { background: var(--bar) }
 .scroll { overflow-x: auto }
 svg { color: var(--mark); fill: currentColor }
-.scroll svg { display: block; width: 100%; min-width: 44rem; font-size: 12px }
+.scroll > svg { display: block; width: 100%; min-width: 44rem; font-size: 12px }
 .line { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round }
 svg text { fill: var(--ink) }
 svg .lane { text-anchor: end }
@@ -785,14 +789,16 @@ tbody th { padding-top: 1.1rem; font-weight: 600; overflow-wrap: anywhere }
 tbody th span { color: var(--soft); font-weight: 400 }
 td { overflow-wrap: anywhere }
 td:nth-child(-n+3) { white-space: nowrap; font-variant-numeric: tabular-nums; overflow-wrap: normal }
+td:nth-child(4) { min-width: 14rem }
 td:last-child { min-width: 9rem; padding-right: 0 }
 tr.bad { background: var(--tint); color: inherit }
+tr { scroll-margin-top: 5rem }
 tr:target td { background: var(--bar); box-shadow: inset 0 2px var(--mark), inset 0 -2px var(--mark) }
-@media (max-width: 40rem) { td:nth-child(2), thead th:nth-child(2) { display: none } }
-@media print { :root { color-scheme: light; --back: #fff; --ink: #000; --soft: #444; --line: #bbb; --bar: #eee;
-  --mark: #1d4f78; --bad: #9b1c14; --tint: #fff } body { max-width: none; padding: 0; font-size: 11px }
-  .scroll { overflow: visible } .scroll svg { min-width: 0 } tr, .scroll { break-inside: avoid }
-  .bar, .stay { print-color-adjust: exact } }
+@media (max-width: 48rem) { ol.found { columns: 1 } .scroll table { min-width: 44rem } }
+@media print { :root { color-scheme: light; font-size: 12px; --back: #fff; --ink: #000; --soft: #444; --line: #bbb;
+  --bar: #eee; --mark: #1d4f78; --bad: #9b1c14; --tint: #fff } body { max-width: none; padding: 0; font-size: 1rem }
+  .scroll { overflow: visible } .scroll > svg { min-width: 0 } tr, .scroll > svg { break-inside: avoid }
+  .stay, tr { print-color-adjust: exact } }
 """
 
 PAGE = """\
@@ -822,12 +828,14 @@ PAGE = """\
 <ul class="key" aria-label="Shapes">%(key)s</ul>
 <ul class="notes">%(notes)s</ul>
 <h2 id="events">All that happened</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of events">
 <table>
 <caption>Times are in UTC. The second column counts from the first event.</caption>
 <thead><tr><th scope="col">Time</th><th scope="col">After</th><th scope="col">Event</th>\
 <th scope="col">What</th><th scope="col">Signs of trouble</th></tr></thead>
 %(table)s
 </table>
+</div>
 </main>
 </body>
 </html>
@@ -860,10 +868,9 @@ def page(session: Session, replay_root: str | None) -> str:
     }
 
 
-def safe(text: str | None) -> str:
+def safe(text: str) -> str:
     """A text that may stand anywhere in the page, whatever it says."""
-    lines = (text or "").split("\n")  # only our own: those of data are gone with `clean`
-    return html.escape("\n".join(map(clean, lines)))
+    return html.escape(NEW_LINE.join(map(visible, text.split(NEW_LINE))))
 
 
 def known(events: Iterable[Event], name: str) -> str:
@@ -871,7 +878,7 @@ def known(events: Iterable[Event], name: str) -> str:
     last = ""
     for event in events:
         last = event.row.get(name.lower()) or last
-    return last
+    return clean(last)
 
 
 def facts(events: Sequence[Event], visits: Sequence[Visit]) -> Iterator[tuple[str, str]]:
@@ -957,8 +964,8 @@ def rows_of(visit: Visit, events: Sequence[Event]) -> str:
 def row_of(number: int, event: Event, begin: datetime | None) -> str:
     """The row of an event."""
     after = lasting(event.at - begin) if event.at and begin else ""
-    kind = " ".join(filter(None, [event.type, event.row.get("eventsubtype")]))
-    kind_of_error = event.row.get("eventvarerrorkind")
+    kind = " ".join(filter(None, [event.type, clean(event.row.get("eventsubtype"))]))
+    kind_of_error = clean(event.row.get("eventvarerrorkind"))
     words = [trouble.words for trouble in event.troubles] + ([kind_of_error] if kind_of_error else [])
     signs = "".join(map(sign, dict.fromkeys(trouble.kind for trouble in event.troubles)))
     return (

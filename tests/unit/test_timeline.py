@@ -211,6 +211,15 @@ def test_nothing_that_a_visitor_typed_becomes_part_of_the_page(text: str) -> Non
     assert "default-src 'none'" in attacked
 
 
+def test_long_text_is_cut_and_says_so() -> None:
+    """A text that was cut in silence is quoted as if that were all; a page of megabytes does not open."""
+    page = page_of(event(EventTargetText="x" * 5000, PageUrl="y" * 5000, UserDisplayName="z" * 5000))
+
+    assert [f"08:00:00.000 0:00.0 click “{'x' * 300}… (5,000 characters)”"] == rows_shown(page)
+    assert {"5,000"} == set(re.findall(r"\(([\d,]+) characters\)", page))
+    assert len(page) < 30_000
+
+
 def test_replay_is_a_link_that_waits_for_a_click() -> None:
     """The way from the page to the replay would be to copy two numbers, or would tell Fullstory where it came from."""
     page = page_of(event(), root=ROOT)
@@ -316,7 +325,7 @@ def test_long_session_says_what_is_left_out() -> None:
     assert re.search(r"10,000 events are drawn as [\d,]+ marks", page)
     assert page.count('class="mark') < 2000
     assert timeline.MOST_FINDINGS == page.count('<li><a href="#e')
-    assert "And 9,960 more, marked in the table" in page
+    assert "And 9,976 more, marked in the table" in page
 
 
 def test_words_in_the_drawing_do_not_cover_each_other() -> None:
