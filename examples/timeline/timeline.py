@@ -203,7 +203,7 @@ def found(name: str, columns: Iterable[str]) -> str:
     """The column of this name, however the target spells it."""
     spelled = spelling(columns)
     if name.lower() not in spelled:
-        raise TimelineError(f"The table has no column {name}. Was it filled by tap-fullstory?")
+        raise TimelineError(f"The table has no column {name}: it is deselected, or the table is not that of events.")
     return spelled[name.lower()]
 
 
@@ -639,8 +639,8 @@ def lanes_of(visits: Sequence[Visit], notes: list[str]) -> dict[str, set[str]]:
     hosts = {place.partition("/")[0] for place in sizes if "/" in place}
     lanes: dict[str, set[str]] = {}
     for place in [one for one in sizes if one in kept]:
-        short = place.partition("/")[2] if len(hosts) == 1 else place  # all on one host: without its name
-        lanes[f"/{short}" if short != place else place] = {place}
+        host, _, path = place.partition("/")
+        lanes.setdefault(f"/{path}" if {host} == hosts else place, set()).add(place)  # all on one host: without it
     if len(sizes) > len(kept):
         lanes[f"{len(sizes) - len(kept):,} other pages"] = set(sizes) - kept
         notes.append(f"Of {len(sizes):,} pages the {len(kept)} with the most events have a line of their own.")

@@ -365,6 +365,20 @@ def test_pages_are_told_apart_by_their_address_without_query(address: str, place
     assert place == timeline.event_of(event(PageUrl=address, PageId="9")).place
 
 
+def test_every_page_has_a_line_in_the_drawing() -> None:
+    """Events would be missing in the drawing without a word: two addresses of one page, and events without a page."""
+    urls = ["https://a.example", "https://a.example/", "https://a.example/b?c", "", "https://a.example/b"]
+    events = [timeline.event_of(event(n, PageUrl=url)) for n, url in enumerate(urls)]
+    notes: list[str] = []
+
+    lanes = timeline.lanes_of(timeline.visits_of(events), notes)
+    elsewhere = timeline.event_of(event(9, PageUrl="https://c.example/b"))
+
+    assert {"/": {"a.example", "a.example/"}, "/b": {"a.example/b"}, "no page": {"no page"}} == lanes
+    assert [] == notes
+    assert {"a.example/b", "c.example/b"} < set(timeline.lanes_of(timeline.visits_of([*events, elsewhere]), notes))
+
+
 def run(*arguments: object) -> int:
     """Call the command; returns its exit status."""
     status: int = timeline.main([str(argument) for argument in arguments])
