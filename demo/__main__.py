@@ -17,6 +17,7 @@ import tempfile
 import textwrap
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -25,6 +26,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from demo import timeline
 from demo.postgres import Postgres
 from demo.processes import dying_with_us, stop
 from demo.tables import shown, table
@@ -161,10 +163,14 @@ def run(stack: ExitStack, more: dict[str, Any]) -> None:
     chapter("6. What did one visitor do?")
     query_timeline(connection)
 
-    chapter("7. The same with your own Fullstory account")
+    chapter("7. Look at it")
+    shell(timeline.command(postgres), folder, timeline.environment(postgres))
+    say(timeline.keep(folder / timeline.NAME))
+
+    chapter("8. The same with your own Fullstory account")
     since = f"{datetime.now(timezone.utc) - timedelta(days=30):%Y-%m-%d}"
     say(WHAT_NEXT.replace("SINCE", since))
-    print(f"\nDone in {time.monotonic() - began:.0f} s. Nothing keeps running, and all files of the demo are removed.")
+    print(f"\nDone in {time.monotonic() - began:.0f} s. Nothing keeps running; all other files are removed.")
 
 
 def start_emulator(folder: Path, stack: ExitStack) -> dict[str, Any]:
@@ -202,16 +208,17 @@ def run_tap(folder: Path, connection: "psycopg.Connection[Any]") -> Outcome:
     return Outcome(seconds, value(connection, "SELECT count(*) FROM fullstory.events"))
 
 
-def shell(command: str, folder: Path) -> None:
-    """Show *command*, run it in *folder*, and show what it prints."""
+def shell(command: str, folder: Path, more: Mapping[str, str] | None = None) -> None:
+    """Show *command*, run it in *folder* with *more* in its environment, and show what it prints."""
     show(command)
-    # the tap of this environment and the target of its own are found as if they were installed for everybody
+    # the tap of this environment, the target of its own and the example are found as if installed for everybody
     target = ROOT / ".envs" / "target-postgres" / "bin"
-    path = os.pathsep.join([sysconfig.get_path("scripts"), str(target), os.environ.get("PATH", os.defpath)])
+    programs = [sysconfig.get_path("scripts"), str(target), str(timeline.PROGRAMS)]
+    path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
     process = subprocess.Popen(
         [*dying_with_us(signal.SIGTERM), "bash", "-c", GUARDED, "bash", command],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, **(more or {}), "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import timeline
 from demo.tables import columns, cut, shown, table
 from tests.end_to_end.pipeline import ROOT, TIMEOUT
 
@@ -16,7 +17,9 @@ COMMAND = [sys.executable, "-m", "demo"]
 
 @pytest.mark.parametrize("source", ["data_export", pytest.param("segment_export", marks=pytest.mark.pipelines)])
 def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
-    """All events once, then only new ones, and tables that fit an ordinary terminal; nothing stays behind."""
+    """All events once, then only new ones, and tables that fit an ordinary terminal; only a page stays behind."""
+    kept = ROOT / "demo" / "timeline.html"
+    kept.unlink(missing_ok=True)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     temporary.chmod(0o755)
@@ -37,12 +40,27 @@ def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
     assert "9,000 events in" in text
     assert "3,000 new events in" in text
     assert "12,000 in all, none twice" in text
-    timeline = text.partition("6. What")[2].partition("7. The")[0]
-    assert "custom " in timeline
-    assert timeline.count("#/") >= 12
+    visit = text.partition("6. What")[2].partition("7. Look")[0]
+    assert "custom " in visit
+    assert visit.count("#/") >= 12
     assert max(map(columns, text.splitlines())) <= 100
     assert text.replace("\n", "").isprintable()
     assert not list(temporary.iterdir())
+    assert "\n    demo/timeline.html   one visitor's session; open it in a browser\n" in text
+    page = kept.read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>") and 15 < page.count('<tr id="e')
+    assert 'href="https://app.fullstory.com/ui/o-DEMO-na1/session/' in page
+
+
+def test_page_that_cannot_be_kept_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a clone that can only be read, or of somebody else, the demo would end with an error after all its work."""
+    page = tmp_path / "page.html"
+    page.write_text("<!DOCTYPE html>")
+    monkeypatch.setattr(timeline, "FOLDER", page)  # no folder: nobody can write below it, not even root
+
+    said = timeline.keep(page)
+
+    assert "demo/timeline.html cannot be written (Not a directory): the page is gone after the demo." == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
