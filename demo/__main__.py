@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
-from demo import timeline
+from demo import pages
 from demo.postgres import Postgres
 from demo.processes import dying_with_us, stop
 from demo.tables import shown, table
@@ -133,7 +133,7 @@ def run(stack: ExitStack, more: dict[str, Any]) -> None:
     say("tap-fullstory: from Fullstory to PostgreSQL in one command, then only what is new")
 
     chapter("1. A Fullstory to read from: the emulator, with an invented web shop")
-    account = {**start_emulator(folder, stack), **more}
+    account = {**start_emulator(folder, stack), **more, "report_dir": pages.REPORTS}
 
     chapter("2. A database to write to")
     postgres = stack.enter_context(Postgres())
@@ -164,8 +164,11 @@ def run(stack: ExitStack, more: dict[str, Any]) -> None:
     query_timeline(connection)
 
     chapter("7. Look at it")
-    shell(timeline.command(postgres), folder, timeline.environment(postgres))
-    say(timeline.keep(folder / timeline.NAME))
+    shell(pages.timeline(postgres), folder, pages.environment(postgres))
+    shell(pages.report(), folder)
+    say("Two pages, to be opened in a browser:")
+    for name in (pages.TIMELINE, pages.REPORT):
+        say(pages.keep(folder / name))
 
     chapter("8. The same with your own Fullstory account")
     since = f"{datetime.now(timezone.utc) - timedelta(days=30):%Y-%m-%d}"
@@ -213,7 +216,7 @@ def shell(command: str, folder: Path, more: Mapping[str, str] | None = None) -> 
     show(command)
     # the tap of this environment, the target of its own and the example are found as if installed for everybody
     target = ROOT / ".envs" / "target-postgres" / "bin"
-    programs = [sysconfig.get_path("scripts"), str(target), str(timeline.PROGRAMS)]
+    programs = [sysconfig.get_path("scripts"), str(target), str(pages.PROGRAMS)]
     path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
     process = subprocess.Popen(
         [*dying_with_us(signal.SIGTERM), "bash", "-c", GUARDED, "bash", command],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import timeline
+from demo import pages
 from demo.tables import columns, cut, shown, table
 from tests.end_to_end.pipeline import ROOT, TIMEOUT
 
@@ -17,9 +17,10 @@ COMMAND = [sys.executable, "-m", "demo"]
 
 @pytest.mark.parametrize("source", ["data_export", pytest.param("segment_export", marks=pytest.mark.pipelines)])
 def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
-    """All events once, then only new ones, and tables that fit an ordinary terminal; only a page stays behind."""
-    kept = ROOT / "demo" / "timeline.html"
-    kept.unlink(missing_ok=True)
+    """All events once, then only new ones, and tables that fit an ordinary terminal; only two pages stay behind."""
+    session, runs = ROOT / "demo" / "timeline.html", ROOT / "demo" / "report.html"
+    session.unlink(missing_ok=True)
+    runs.unlink(missing_ok=True)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     temporary.chmod(0o755)
@@ -46,19 +47,21 @@ def test_demo_tells_its_story(tmp_path: Path, source: str) -> None:
     assert max(map(columns, text.splitlines())) <= 100
     assert text.replace("\n", "").isprintable()
     assert not list(temporary.iterdir())
-    assert "\n    demo/timeline.html   one visitor's session; open it in a browser\n" in text
-    page = kept.read_text("utf-8")
+    assert "\n    demo/timeline.html   one visitor's session\n    demo/report.html     the runs: " in text
+    page = session.read_text("utf-8")
     assert page.startswith("<!DOCTYPE html>") and 15 < page.count('<tr id="e')
     assert 'href="https://app.fullstory.com/ui/o-DEMO-na1/session/' in page
+    page = runs.read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>") and "Healthy." in page
 
 
 def test_page_that_cannot_be_kept_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a clone that can only be read, or of somebody else, the demo would end with an error after all its work."""
-    page = tmp_path / "page.html"
+    page = tmp_path / "timeline.html"
     page.write_text("<!DOCTYPE html>")
-    monkeypatch.setattr(timeline, "FOLDER", page)  # no folder: nobody can write below it, not even root
+    monkeypatch.setattr(pages, "FOLDER", page)  # no folder: nobody can write below it, not even root
 
-    said = timeline.keep(page)
+    said = pages.keep(page)
 
     assert "demo/timeline.html cannot be written (Not a directory): the page is gone after the demo." == said
 
