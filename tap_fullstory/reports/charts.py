@@ -12,7 +12,7 @@ from tap_fullstory.reports.words import DAY, HOUR, MINUTE, count
 
 LEFT, WIDTH, TOP, HEIGHT, BELOW = 76, 744, 10, 110, 22  # px
 MOST_BARS = 372
-BINS = (HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY)
+BINS = (HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 365 * DAY)
 TIMES = ((1.0 * DAY, "d"), (1.0 * HOUR, "h"), (1.0 * MINUTE, "min"), (1.0 * SECOND, "s"))
 MOST_DATES = 8
 

@@ -16,7 +16,6 @@ from tap_fullstory.reports.words import (
     HOUR,
     MINUTE,
     RUNNING,
-    iso,
     length,
     listed,
     outcome,
@@ -72,8 +71,8 @@ def judge(history: History, at: Health, gaps: Sequence[Gap], now: int) -> Verdic
     looking = [gap for gap in gaps if not gap.given_up]
     if looking:
         to_do.append(
-            f"{some(len(looking), 'gap')} that later runs still look for: if there was traffic then, "
-            f'<a href="#calendar">see what is missing</a>.'
+            f'Later runs still look for <a href="#calendar">{some(len(looking), "gap")}</a>. '
+            "If there was traffic then, ask Fullstory while they do."
         )
     level = "bad" if failed or overdue or late else "look" if looking or history.unreadable else "good"
     behind = "no events are written yet" if at.until is None else "all that is due is written"
@@ -106,7 +105,7 @@ def noticed(history: History, intervals: Sequence[Interval], gaps: Sequence[Gap]
             status = "" if run.status is None else f" (status {run.status})"
             by_outcome.setdefault(outcome(run, now)[0] + status, []).append(run)
     for said, runs in by_outcome.items():
-        links = [f'<a href="#r{numbers[id(run)]}">{iso(parse_moment(run.began_at))}</a>' for run in reversed(runs)]
+        links = [f'<a href="#r{numbers[id(run)]}">{time(run.began_at)}</a>' for run in reversed(runs)]
         yield f"{some(len(runs), 'run')}: {said}. {listed(links, 3)}."
     for first, last, runs_waited in _waits(history.runs):
         waited = int(sum(run.waited for run in runs_waited) * SECOND)

@@ -8,6 +8,7 @@ from itertools import groupby
 from tap_fullstory.moments import SECOND
 from tap_fullstory.reports.history import History, RunReport
 from tap_fullstory.reports.words import (
+    EARLY,
     RUNNING,
     count,
     length,
@@ -26,44 +27,52 @@ MOST_FOLDED = 60
 
 
 def run_list(history: History, now: int) -> str:
+    """Return the list as HTML; runs in a row that all found nothing, or all broke off in the same way, are one entry."""
     entries: list[str] = []
     wrong = left_out = 0
     newest_first = [(number, run) for number, run in enumerate(history.runs)][::-1]
-    for (new, _), row in groupby(newest_first, key=lambda one: _alike(one[1])):
+    for _, row in groupby(newest_first, key=lambda one: _alike(one[1], now)):
         together = list(row)
-        found = [_folded(together)] if not new and len(together) > 1 else [_run(*one, now) for one in together]
-        for (_, run), entry in zip(together, found, strict=False):
-            bad = went_wrong(run, now)
-            wrong += bad
-            if len(entries) < NEWEST or (bad and wrong <= MOST_WRONG):
-                entries.append(entry)
-            else:
-                left_out += len(together) if len(found) < len(together) else 1
+        bad = went_wrong(together[0][1], now)
+        wrong += bad
+        if len(entries) < NEWEST or (bad and wrong <= MOST_WRONG):
+            entries.append(_entry(together, now))
+        else:
+            left_out += len(together)
     more = ""
     if left_out:
         more = (
-            f"<p>Listed are the newest, and the newest {MOST_WRONG} that went wrong; {some(left_out, 'other run')} "
-            "of before are counted above but not listed.</p>"
+            f"<p>Listed are the newest {NEWEST}, and those before that went wrong, {MOST_WRONG} at most. "
+            f"{some(left_out, 'other run')} of before are counted above and not listed.</p>"
         )
     return f'<p>The newest first.</p><ol class="runs">{"".join(entries)}</ol>{more}'
 
 
-def _alike(run: RunReport) -> tuple[bool, str]:
-    """Return whether a run is worth a line of its own, and what those that are not are folded by."""
-    new = bool(run.bundles or run.records or run.warnings or run.status != 0 or run.ended_early)
-    return new, run.run if new else ""
+def _alike(run: RunReport, now: int) -> str:
+    """Return what runs are folded by: all that did something differ."""
+    said = outcome(run, now)
+    if run.bundles or run.records or run.warnings or said in (EARLY, RUNNING):
+        return run.run
+    return f"{said} {run.error}"
 
 
-def _folded(together: Sequence[tuple[int, RunReport]]) -> str:
-    newest, oldest = together[0][1], together[-1][1]
-    each = listed([f'<span id="r{number}">{time(run.began_at)}</span>' for number, run in together], MOST_FOLDED)
-    return (
-        f"<li><details><summary>{some(len(together), 'run')} found nothing new, {time(oldest.began_at)} to "
-        f"{time(newest.began_at)}</summary><p>{each}</p></details></li>"
-    )
+def _entry(together: Sequence[tuple[int, RunReport]], now: int) -> str:
+    """Return one entry for runs that are alike."""
+    (number, newest), *before = together
+    if not before:
+        return _run(number, newest, now)
+    if went_wrong(newest, now):
+        more = f"{some(len(before), 'run')} before it ended in the same way, the first {time(before[-1][1].began_at)}"
+        return _run(number, newest, now, f"<details><summary>{more}</summary><p>{_moments(before)}</p></details>")
+    more = f"{some(len(together), 'run')} found nothing new, {time(before[-1][1].began_at)} to {time(newest.began_at)}"
+    return f"<li><details><summary>{more}</summary><p>{_moments(together)}</p></details></li>"
 
 
-def _run(number: int, run: RunReport, now: int) -> str:
+def _moments(runs: Sequence[tuple[int, RunReport]]) -> str:
+    return listed([f'<span id="r{number}">{time(run.began_at)}</span>' for number, run in runs], MOST_FOLDED)
+
+
+def _run(number: int, run: RunReport, now: int, more: str = "") -> str:
     said, advice = outcome(run, now)
     bad = went_wrong(run, now)
     glyph = "✕" if bad else "…" if (said, advice) == RUNNING else "✓"
@@ -86,5 +95,5 @@ def _run(number: int, run: RunReport, now: int) -> str:
     return (
         f'<li id="r{number}"{" class=wrong" if bad else ""} tabindex="-1"><p class="run">{time(run.began_at)} '
         f'<b><span aria-hidden="true">{glyph}</span> {status}</b> '
-        f'<span class="figures">{" · ".join(figures)}</span></p>{below}</li>'
+        f'<span class="figures">{" · ".join(figures)}</span></p>{below}{more}</li>'
     )
