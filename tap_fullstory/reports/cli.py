@@ -18,6 +18,7 @@ from tap_fullstory.errors import SpoolError, TapError
 
 if TYPE_CHECKING:
     from tap_fullstory.reports.check import Verdict
+    from tap_fullstory.reports.history import History
 
 # Only what `--version` and `--help` need is imported above: they answer at once.
 
@@ -33,6 +34,7 @@ EPILOG = (
 )
 UNKNOWN = 3  # exit status
 SIZES = {"m": 60, "h": 3600, "d": 86400}  # seconds
+STDOUT = Path("-")
 READABLE = 0o644  # the node exporter is another user
 
 
@@ -87,6 +89,7 @@ def _parser() -> _Parser:
     )
     add("--openmetrics", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter: NAME.prom")
     add("--json", action="store_true", help="print the same facts as one JSON document")
+    add("-o", dest="page", type=Path, metavar="FILE", help="write all of it as a page, HTML; - is stdout")
     add("--version", action="version", version=f"tap-fullstory-report {__version__}")
     return parser
 
@@ -128,13 +131,24 @@ def _report(args: argparse.Namespace) -> int:
     verdict = judge(history, now, max_lag)
     if args.openmetrics:
         _write_metrics(args, verdict)
+    page = _page(history, now) if args.page else ""
+    if args.page and args.page != STDOUT:
+        _write(args.page, f"{page}\n")
     if args.check:
         print_result(check_line(verdict))
     if args.json:
         print_result(to_json(verdict))
-    if not (args.check or args.json or args.openmetrics):
+    if args.page == STDOUT:
+        print_result(page)
+    if not (args.check or args.json or args.openmetrics or args.page):
         print_result(to_lines(verdict))
     return int(verdict.level) if args.check else 0
+
+
+def _page(history: History, now: int) -> str:
+    from tap_fullstory.reports.page import to_html
+
+    return to_html(history, now)
 
 
 def _write_metrics(args: argparse.Namespace, verdict: Verdict) -> None:

@@ -182,6 +182,46 @@ def test_all_that_is_asked_for_is_done(tmp_path: Path) -> None:
     assert (tmp_path / "x.prom").exists()
 
 
+def test_the_page_is_written_in_one_step(tmp_path: Path) -> None:
+    """A web server would show half a page; and one that somebody has made readable stays so."""
+    folder = reports.write(tmp_path / "reports", [recent()])
+    file = tmp_path / "pages" / "report.html"
+    file.parent.mkdir()
+
+    done = call(folder, "-o", file)
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+
+    file.chmod(0o644)
+    call(folder, "-o", file)
+    assert 0o644 == stat.S_IMODE(file.stat().st_mode)
+    assert file.read_text("utf-8").startswith("<!doctype html>")
+    assert [file] == [*file.parent.iterdir()]
+
+
+def test_the_page_on_stdout(tmp_path: Path) -> None:
+    """A file of the name - would be written, and the pipe stay empty."""
+    folder = reports.write(tmp_path / "reports", [recent()])
+
+    done = call(folder, "-o", "-", "--check", cwd=tmp_path)
+
+    line, _, page = done.stdout.partition("\n")
+    assert LINE.fullmatch(f"{line}\n")
+    assert page.startswith("<!doctype html>")
+    assert [folder] == [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("place", ["missing/report.html", "reports"])
+def test_a_page_that_cannot_be_written(tmp_path: Path, place: str) -> None:
+    """A line that says which file it is, no traceback."""
+    reports.write(tmp_path / "reports", [recent()])
+
+    done = call("reports", "-o", place, cwd=tmp_path)
+
+    assert (74, "") == (done.returncode, done.stdout)
+    assert 1 == done.stderr.count("\n") and place in done.stderr
+
+
 def test_nobody_reads_any_more(tmp_path: Path) -> None:
     """`tap-fullstory-report … | head -1` ends without a traceback."""
     reader, writer = os.pipe()
