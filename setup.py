@@ -69,7 +69,11 @@ setup(
         "dev": dev,
     },
     entry_points={
-        "console_scripts": ["tap-fullstory=tap_fullstory.cli:main", "fullstory-user=tap_fullstory.user.cli:main"]
+        "console_scripts": [
+            "tap-fullstory=tap_fullstory.cli:main",
+            "tap-fullstory-report=tap_fullstory.reports.cli:main",
+            "fullstory-user=tap_fullstory.user.cli:main",
+        ]
     },
     keywords=["fullstory", "singer", "singer-tap", "meltano", "tap", "elt", "data export", "events", "analytics"],
     project_urls={

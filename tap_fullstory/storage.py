@@ -246,8 +246,11 @@ def unwritable(draft: Draft, error: OSError) -> SpoolError:
     )
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a file that is the old one or the new one at any moment, also when the machine stops.
+
+    Args:
+        mode: who may read it; None: who may read the old one, and of a new one nobody else.
 
     Raises:
         OSError: it cannot be written.
@@ -257,7 +260,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         draft.file.write(data)
         draft.file.flush()
         with suppress(FileNotFoundError):
-            os.fchmod(draft.file.fileno(), target.stat().st_mode & 0o777)
+            os.fchmod(draft.file.fileno(), target.stat().st_mode & 0o777 if mode is None else mode)
         replace(draft.path, target, draft.file.fileno())
 
 

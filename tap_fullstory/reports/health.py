@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tap_fullstory.moments import SECOND, parse_moment
+from tap_fullstory.moments import LATEST, SECOND, parse_moment
 from tap_fullstory.reports.history import History, RunReport
+from tap_fullstory.spans import Span
 
 HOUR = 3600 * SECOND
 # API: a bundle of Data Export can be had 24 hours after its end, and covers 24 hours unless Fullstory has set another
 # length. Both are said in Stitch's documentation of its Fullstory integration.
 DELAY = LENGTH = 24 * HOUR
-WINDOW = ("export_window_hours", 1.0)  # and what it is when it is not set
-LATE = ("export_delay_hours", 24.0)
-RECENT = 50  # bundles that tell how long they are now
+WINDOW = ("export_window_hours", 0.25, 1.0)  # the least it can be, and what it is when it is not set
+LATE = ("export_delay_hours", 0.0, 24.0)
+LONGEST = 10_000  # hours; beyond that a setting is none of ours, and sums of it are no moments
+SHORTEST = HOUR // 4  # of a bundle
+RECENT = 50  # bundles that tell how long they are now, and runs that tell how far events are written
 SILENT = 15 * 60 * SECOND  # a run that has not ended and said nothing for so long was killed, or waits for its target
 
 
@@ -30,6 +33,7 @@ class Health:
         next_stop: where the next bundle ends; None: nothing more is wanted, or nothing is known.
         due: when Fullstory can deliver that.
         lag: for how long it could have been delivered by now; 0: it is not due.
+        gaps: before *until*, which no bundle covers so far; later runs look for them again.
     """
 
     run: RunReport
@@ -38,23 +42,26 @@ class Health:
     next_stop: int | None
     due: int | None
     lag: int
+    gaps: tuple[Span, ...] = ()
 
 
 def health(history: History, now: int) -> Health | None:
     """Return where *history* stands at *now* (Unix nanoseconds); None: there is no run."""
     if not history.runs:
         return None
-    unbounded = [run for run in history.runs if run.end_date is None]
-    run = (unbounded or history.runs)[-1]
+    runs = [run for run in history.runs if run.end_date is None] or history.runs
+    run = runs[-1]
     # of several that ran side by side, or one that broke off before it read its state, the one that got furthest
-    known = [one.until for one in (unbounded or history.runs)[-RECENT:] if one.until is not None]
-    until = max(known, default=None)
-    delay, length, anchor = _rhythm(history.runs, run)
+    known = [one for one in runs if one.until is not None][-RECENT:]
+    until = max((one.until for one in known if one.until is not None), default=None)
+    gaps = tuple((parse_moment(start), parse_moment(stop)) for start, stop in known[-1].gaps) if known else ()
+    # one that broke off before it read its settings does not tell where events come from
+    delay, length, anchor = _rhythm(history.runs, next((one for one in reversed(runs) if one.settings), run))
     if until is None or (run.end_date is not None and until >= run.end_date):
-        return Health(run, until, length, None, None, 0)
-    next_stop = anchor + ((until - anchor) // length + 1) * length
-    due = next_stop + delay
-    return Health(run, until, length, next_stop, due, max(0, now - due))
+        return Health(run, until, length, None, None, 0, gaps)
+    next_stop = min(anchor + ((until - anchor) // length + 1) * length, LATEST * SECOND)
+    due = min(next_stop + delay, LATEST * SECOND)
+    return Health(run, until, length, next_stop, due, max(0, now - due), gaps)
 
 
 def is_silent(run: RunReport, now: int) -> bool:
@@ -75,13 +82,13 @@ def _rhythm(runs: Sequence[RunReport], newest: RunReport) -> tuple[int, int, int
         return delay, length, 0
     newest_stop = max(stop for _, stop in spans)
     if not exported:
-        lengths = Counter(stop - start for start, stop in spans if stop > start)
+        lengths = Counter(stop - start for start, stop in spans if stop - start >= SHORTEST)
         length = max(lengths, key=lambda one: (lengths[one], one), default=length)
     return delay, length, newest_stop
 
 
-def _hours(run: RunReport, name: str, usual: float) -> int:
+def _hours(run: RunReport, name: str, least: float, usual: float) -> int:
     value = run.settings.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= LONGEST:
         return int(value * HOUR)
     return int(usual * HOUR)

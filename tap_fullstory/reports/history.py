@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tap_fullstory.errors import SpoolError
-from tap_fullstory.moments import parse_moment
+from tap_fullstory.moments import are_utc, parse_moment
 
 FORMAT = 1
 SUFFIX = ".json"
@@ -127,6 +127,8 @@ class History:
 def read_history(folder: Path) -> History:
     """Return the reports in *folder*.
 
+    All of them, also where the newest would do: ten thousand are read within a second.
+
     Raises:
         SpoolError: the folder cannot be read.
     """
@@ -141,20 +143,37 @@ def read_history(folder: Path) -> History:
     unreadable: dict[str, str] = {}
     decoder = msgspec.json.Decoder(RunReport)
     for name in names:
+        path = folder / name
         try:
-            report = decoder.decode((folder / name).read_bytes())
-        except FileNotFoundError:  # thinned, or given its last name, since it was listed
+            if not path.is_file():  # gone since it was listed; or a pipe, which would be waited for without end
+                continue
+            report = decoder.decode(path.read_bytes())
+        except FileNotFoundError:  # gone in this moment: thinned, or given its last name
             continue
         except OSError as error:
             unreadable[name] = error.strerror or "it cannot be read"
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             unreadable[name] = "it is no report of a run"
         else:
-            if report.format == FORMAT:
+            if report.format != FORMAT:
+                unreadable[name] = f"its format is {report.format}: another version of tap-fullstory wrote it"
+            elif not _has_moments(report):
+                unreadable[name] = "a text in it is no moment in UTC"
+            elif report.run not in runs or _order(report) > _order(runs[report.run]):
                 runs[report.run] = report
-            else:
-                unreadable[name] = f"its format is {report.format}: a newer tap-fullstory wrote it"
-    return History(sorted(runs.values(), key=lambda one: (one.began_at, one.run)), unreadable)
+    return History(sorted(runs.values(), key=_order), unreadable)
+
+
+def _order(run: RunReport) -> tuple[str, str, str]:
+    return run.began_at[:-1], run.updated_at[:-1], run.run  # moments in UTC compare as text, but for the Z
+
+
+def _has_moments(run: RunReport) -> bool:
+    """Return whether moments stand where they belong, in UTC: all who use a report rely on it."""
+    texts = [run.began_at, run.updated_at, *([] if run.ended_at is None else [run.ended_at])]
+    texts += [text for one in run.bundles for text in (one.start, one.stop)]
+    texts += [text for gap in (*run.gaps, *run.gaps_given_up) for text in gap]
+    return are_utc(texts)
 
 
 def _moment(value: Any) -> int | None:

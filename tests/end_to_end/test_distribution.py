@@ -253,6 +253,7 @@ def test_installed_wheel(version: str, constraints: str, built: Built, tmp_path:
     assert f"tap-fullstory {__version__}\n" == run(tap, "--version", cwd=tmp_path)
     assert "usage: tap-fullstory" in run(tap, "--help", cwd=tmp_path)
     assert f"fullstory-user {__version__}\n" == run(commands / "fullstory-user", "--version", cwd=tmp_path)
+    assert f"tap-fullstory-report {__version__}\n" == run(commands / "tap-fullstory-report", "--version", cwd=tmp_path)
     about = json.loads(run(tap, "--about", "--format", "json", cwd=tmp_path))
     assert ([*CAPABILITIES], __version__) == (about["capabilities"], about["version"])
     assert (ROOT / "catalog.json").read_text("utf-8") == run(tap, "--discover", cwd=tmp_path)
