@@ -113,7 +113,7 @@ def _dates(start: int, stop: int) -> Iterator[tuple[int, str]]:
             yield moment, f"{_date(moment):%Y-%m-%d}"
             moment += size
         return
-    size = next(one for one in (1, 2, 3, 6, 12, 60, 120, 1200) if days / 30.4 / one <= MOST_DATES)
+    size = next((one for one in (1, 2, 3, 6, 12, 60, 120, 1200) if days / 30.4 / one <= MOST_DATES), 24_000)
     month = _date(start).year * 12 + _date(start).month
     while True:
         if month % size == 0:

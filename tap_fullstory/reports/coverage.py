@@ -70,7 +70,7 @@ def coverage(history: History, at: Health, now: int) -> list[Interval]:
     for run in history.runs:
         for bundle in run.bundles:
             read.setdefault((parse_moment(bundle.start), parse_moment(bundle.stop)), []).append((run, bundle))
-    missing = _union(map(_span, _newest_gaps(history)))
+    missing = _union(at.gaps)
     known = [(run.since, run.until) for run in history.runs]
     claimed = _union((since, until) for since, until in known if since is not None and until is not None)
     finished = _without(claimed, missing)
@@ -115,13 +115,6 @@ def gaps(history: History, intervals: Sequence[Interval]) -> list[Gap]:
             )
             found.append(Gap(start, stop, kind is Kind.GIVEN_UP, by))
     return sorted(found, key=lambda one: one.start)
-
-
-def _newest_gaps(history: History) -> Sequence[tuple[str, str]]:
-    """Return the gaps of the last run that knew of any state; an unbounded one if there is one."""
-    known = [run for run in history.runs if run.until is not None]
-    unbounded = [run for run in known if run.end_date is None]
-    return (unbounded or known)[-1].gaps if known else ()
 
 
 def _bundle(span: Span, parts: list[tuple[RunReport, BundleReport]], finished: Sequence[Span]) -> Interval:

@@ -3,92 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
-from statistics import median
+from itertools import groupby
 
 from tap_fullstory.moments import SECOND, parse_moment
+from tap_fullstory.reports.check import Verdict
 from tap_fullstory.reports.coverage import Gap, Interval, Kind
-from tap_fullstory.reports.health import Health
 from tap_fullstory.reports.history import History, RunReport
-from tap_fullstory.reports.words import (
-    DAY,
-    HOUR,
-    MINUTE,
-    RUNNING,
-    length,
-    listed,
-    outcome,
-    some,
-    text,
-    time,
-    went_wrong,
-)
+from tap_fullstory.reports.words import MINUTE, length, listed, outcome, some, text, time, went_wrong
 
-USUAL = 20  # runs that tell how often one begins
-PATIENCE = 2  # a run is overdue after so many times the usual
 LONG_WAIT = 10 * MINUTE
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether all is well; texts are HTML.
-
-    Attributes:
-        level: good, look or bad.
-        sentence: says so.
-        to_do: what somebody should do, most urgent first; empty: nothing.
-    """
-
-    level: str
-    sentence: str
-    to_do: list[str]
-
-
-def judge(history: History, at: Health, gaps: Sequence[Gap], now: int) -> Verdict:
-    """Return whether all is well at *now*."""
-    runs = [run for run in history.runs if run.end_date is None] or history.runs
-    last = runs[-1]
-    said, advice = outcome(last, now)
-    running = outcome(last, now) == RUNNING
-    ended = next((run for run in reversed(runs) if outcome(run, now) != RUNNING), None)
-    failed = ended is not None and went_wrong(ended, now)
-    silence = 0 if running or at.next_stop is None else now - parse_moment(last.updated_at)
-    every = usual_spacing(runs)
-    overdue = silence > PATIENCE * every
-    late = at.lag > max(PATIENCE * every, HOUR)
-    to_do = []
-    if failed and ended is not None:
-        said, advice = outcome(ended, now)
-        to_do.append(f"The last run that ended: {said}. {advice}")
-    if overdue:
-        to_do.append(
-            f"No run has begun for {length(silence)}, though one begins every {length(every)} or so. "
-            "See whether what starts it (cron, systemd, an orchestrator) still does."
-        )
-    elif late and not failed:
-        to_do.append(f"{length(at.lag)} behind: see in the list of runs what they do, and how long they wait.")
-    looking = [gap for gap in gaps if not gap.given_up]
-    if looking:
-        to_do.append(
-            f'Later runs still look for <a href="#calendar">{some(len(looking), "gap")}</a>. '
-            "If there was traffic then, ask Fullstory while they do."
-        )
-    level = "bad" if failed or overdue or late else "look" if looking or history.unreadable else "good"
-    behind = "no events are written yet" if at.until is None else "all that is due is written"
-    if at.lag:
+def summary(verdict: Verdict) -> str:
+    """Return in one sentence how things stand, as HTML."""
+    at, last = verdict.at, verdict.last
+    parts = []
+    if verdict.running:
+        parts.append(f"a run is going on since {time(verdict.running[0].began_at)}")
+    if last is not None:
+        parts.append(f"the last run ended {time(last.ended_at or last.updated_at)}: {outcome(last, verdict.now)[0]}")
+    if at is not None and at.until is not None:
         behind = f"{length(at.lag)} behind what Fullstory could have delivered"
-    state = "A run is going on" if running else f"The last run ended {time(last.ended_at or last.updated_at)}: {said}"
-    if running and failed:
-        state += ", after one that went wrong"
-    return Verdict(level, f"{state}; {behind}.", to_do)
+        parts.append(behind if at.lag else "all that is due is written")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
-def usual_spacing(runs: Sequence[RunReport]) -> int:
-    """Return how long it usually takes from the beginning of a run to that of the next, in nanoseconds."""
-    began = [parse_moment(run.began_at) for run in runs[-USUAL:]]
-    between = [later - sooner for sooner, later in pairwise(began)]
-    return max(int(median(between)), MINUTE) if between else DAY
+def to_do(verdict: Verdict) -> list[str]:
+    """Return what somebody should do, the most urgent first, as HTML; empty: nothing."""
+    lines = [f"<b>{text(one.what[:1].upper() + one.what[1:])}.</b> {text(one.advice)}" for one in verdict.problems]
+    last = verdict.last
+    if last is not None and last.status is not None and went_wrong(last, verdict.now):
+        said, advice = outcome(last, verdict.now)
+        lines.append(f"After status {last.status} ({said}): {advice}")
+    return lines
 
 
 def noticed(history: History, intervals: Sequence[Interval], gaps: Sequence[Gap], now: int) -> Iterator[str]:

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from tap_fullstory import __version__
 from tap_fullstory.reports import grid
+from tap_fullstory.reports.check import Level, Verdict, judge
 from tap_fullstory.reports.coverage import Gap, Interval, Kind, coverage, gaps
-from tap_fullstory.reports.health import Health, health
+from tap_fullstory.reports.health import Health
 from tap_fullstory.reports.history import History
-from tap_fullstory.reports.noticed import judge, noticed
+from tap_fullstory.reports.noticed import noticed, summary, to_do
 from tap_fullstory.reports.over_time import over_time
 from tap_fullstory.reports.run_list import run_list
 from tap_fullstory.reports.values import changes, variables
 from tap_fullstory.reports.words import (
     DAY,
+    HOUR,
     count,
     iso,
     items,
@@ -29,9 +31,15 @@ from tap_fullstory.reports.words import (
     time,
 )
 
+MAX_LAG = 24 * HOUR
 HERE = Path(__file__).parent
 CENTURY = 36525 * DAY
-LEVELS = {"good": ("✓", "Healthy"), "look": ("!", "Healthy, but look"), "bad": ("✕", "Needs attention")}
+LEVELS = {
+    Level.OK: ("good", "✓", "Healthy"),
+    Level.WARNING: ("look", "!", "Worth a look"),
+    Level.CRITICAL: ("bad", "✕", "Needs attention"),
+    Level.UNKNOWN: ("look", "!", "Not known"),
+}
 SECTIONS = {
     "noticed": "What stands out",
     "calendar": "Every bundle",
@@ -42,10 +50,14 @@ SECTIONS = {
 }
 
 
-def to_html(history: History, now: int) -> str:
-    """Return the page about *history* as it stands at *now* (Unix nanoseconds)."""
-    at = health(history, now)
-    body = _nothing(history) if at is None else _body(history, at, now)
+def to_html(history: History, now: int, max_lag: int = MAX_LAG) -> str:
+    """Return the page about *history* as it stands at *now* (Unix nanoseconds).
+
+    Args:
+        max_lag: nanoseconds; up to there all is well.
+    """
+    verdict = judge(history, now, max_lag)
+    body = _nothing(history) if verdict.at is None else _body(history, verdict, verdict.at)
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
@@ -73,12 +85,13 @@ def _nothing(history: History) -> str:
     )
 
 
-def _body(history: History, at: Health, now: int) -> str:
+def _body(history: History, verdict: Verdict, at: Health) -> str:
+    now = verdict.now
     every = coverage(history, at, now)
     missing = gaps(history, every)
     standing_out = list(noticed(history, every, missing, now))
     parts = [
-        _head(history, at, missing, now),
+        _head(history, verdict, at),
         '<main id="main" tabindex="-1">',
         _section("noticed", SECTIONS["noticed"], items(standing_out) if standing_out else "<p>Nothing.</p>"),
         _section("calendar", SECTIONS["calendar"], _calendar(history, every, missing, now)),
@@ -92,9 +105,9 @@ def _body(history: History, at: Health, now: int) -> str:
     return "\n".join(parts)
 
 
-def _head(history: History, at: Health, missing: Sequence[Gap], now: int) -> str:
-    verdict = judge(history, at, missing, now)
-    glyph, word = LEVELS[verdict.level]
+def _head(history: History, verdict: Verdict, at: Health) -> str:
+    now = verdict.now
+    name, glyph, word = LEVELS[verdict.level]
     last = history.runs[-1]
     if at.next_stop is not None and at.due is not None:
         when = f"{length(now - at.due)} ago" if at.due <= now else f"in {length(at.due - now)}"
@@ -109,11 +122,11 @@ def _head(history: History, at: Health, missing: Sequence[Gap], now: int) -> str
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{value} <small>{more}</small></dd></div>" for name, value, more in facts)
     links = " ".join(f'<a href="#{name}">{title}</a>' for name, title in SECTIONS.items())
-    todo = items(verdict.to_do) if verdict.to_do else "<p>Nothing.</p>"
+    todo = items(to_do(verdict)) if verdict.problems else "<p>Nothing.</p>"
     return (
         f'<header><h1>Runs of tap-fullstory</h1><p class="made">as of {time(now)}</p>\n'
-        f'<p class="verdict {verdict.level}"><b><span aria-hidden="true">{glyph}</span> {word}.</b> '
-        f"{verdict.sentence}</p>\n"
+        f'<p class="verdict {name}"><b><span aria-hidden="true">{glyph}</span> {word}.</b> '
+        f"{summary(verdict)}</p>\n"
         f'<dl class="facts">{rows}</dl>\n<div class="todo"><h2>What to do</h2>{todo}</div>\n'
         f'<nav aria-label="Parts of this page">{links}</nav></header>'
     )

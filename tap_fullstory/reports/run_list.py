@@ -27,7 +27,7 @@ MOST_FOLDED = 60
 
 
 def run_list(history: History, now: int) -> str:
-    """Return the list as HTML; runs in a row that all found nothing, or all broke off in the same way, are one entry."""
+    """Return the list as HTML; runs in a row that found nothing, or broke off in the same way, are one entry."""
     entries: list[str] = []
     wrong = left_out = 0
     newest_first = [(number, run) for number, run in enumerate(history.runs)][::-1]

@@ -44,7 +44,10 @@ HOSTILE = (
 )
 # By what a calendar shows: the month in words at its left, and the number of the day above.
 CELLS_IN = """([month, number, kind]) => {
-  const middle = (one) => { const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; };
+  const middle = (one) => {
+    const box = one.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
   const named = (selector, name) => [...document.querySelectorAll(selector)].find((one) => one.textContent === name);
   const [, y] = middle(named(".calendar .rows text", month));
   const [x] = middle(named(".calendar .heads text", number));
@@ -166,8 +169,9 @@ def test_gap_that_is_still_looked_for_is_to_do(build: Build, open_page: Opener) 
     page = open_page(build(runs, now=later(day(4), hours=3)))
 
     assert shows(page, day(1), "missing")
-    assert "Healthy, but look." in page.locator(".verdict").inner_text()
-    assert "Later runs still look for 1 gap." in page.locator(".todo").inner_text()
+    assert "Worth a look." in page.locator(".verdict").inner_text()
+    to_do = page.locator(".todo").inner_text()
+    assert f"1 gap: no bundle covers {lost[0]} to {lost[1]}. Later runs look again" in to_do
     assert f"No bundle from {minutes(lost[0])} to {minutes(lost[1])}" in page.locator(".gaps").inner_text()
 
 
@@ -298,7 +302,8 @@ def test_every_text_can_be_read(build: Build, open_page: Opener, dark: bool) -> 
 def test_small_screen_needs_no_sideways_scrolling(build: Build, open_page: Opener) -> None:
     """On a phone each line would have to be moved to and fro."""
     long = failing(error=f"{HOSTILE * 10} {'x' * 5000}")
-    page = open_page(build([*hundred_days(), long], now=later(NOW, hours=1), **{"n" * 200: "no report"}), width=360)
+    path = build([*hundred_days(), long], now=later(NOW, hours=1), **{"n" * 200: "no report"})
+    page = open_page(path, width=360)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
 
     assert not is_wider_than_its_window(page)
