@@ -18,11 +18,11 @@ PROVING := tests/unit/test_about.py  # what it proves is compared where tests ru
 NONE_SELECTED := 5  # pytest's exit status, when PYTEST_ARGS names tests of the other command
 WHOLE_RUNS := $(patsubst %,tests/integration/test_%.py,batch command_line files network resume signals state tls)
 PYTHONS := $(OLDEST) 3.11 3.12 3.13 3.14
-CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/update-docs setup.py
+CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/update-docs scripts/take-screenshots setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark test-dbt env-dbt test-browser env-browser
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark test-dbt env-dbt test-browser env-browser screenshots
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -38,6 +38,9 @@ format: env-dev ## bring all code into shape (ruff)
 
 docs: env-dev ## write catalog.json and the generated parts of README.md, meltano.yml and hub/ anew
 	@$(DEV)/python scripts/update-docs
+
+screenshots: env-browser ## take the pictures of README.md anew, from invented data
+	@$(BROWSER)/python scripts/take-screenshots
 
 lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict, hadolint)
 	@echo "Checking style (ruff check, ruff format --check) ..."
@@ -178,7 +181,7 @@ env-browser: # the browser of the system: playwright's own is a download of its 
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 		if command -v $$name >/dev/null; then exit 0; fi; \
 	done; scripts/install-package chromium "It is the browser that the pages are tested in."
-	@scripts/make-env browser "$(PYTHON)" -c constraints.txt -c scripts/constraints-browser.txt -e '.[test]' 'playwright>=1.49,<2'
+	@scripts/make-env browser "$(PYTHON)" -c constraints.txt -c scripts/constraints-browser.txt -e '.[test]' 'playwright>=1.49,<2' 'pillow>=11'
 
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tap_fullstory.moments import SECOND, parse_moment
-from tap_fullstory.reports.check import Verdict
+from tap_fullstory.reports.check import Verdict, ending
 from tap_fullstory.reports.coverage import Gap, Interval, Kind
 from tap_fullstory.reports.history import History, RunReport
 from tap_fullstory.reports.words import MINUTE, length, listed, outcome, some, text, time, went_wrong
@@ -30,12 +30,14 @@ def summary(verdict: Verdict) -> str:
 
 
 def to_do(verdict: Verdict) -> list[str]:
-    """Return what somebody should do, the most urgent first, as HTML; empty: nothing."""
-    lines = [f"<b>{text(one.what[:1].upper() + one.what[1:])}.</b> {text(one.advice)}" for one in verdict.problems]
-    last = verdict.last
-    if last is not None and last.status is not None and went_wrong(last, verdict.now):
-        said, advice = outcome(last, verdict.now)
-        lines.append(f"After status {last.status} ({said}): {advice}")
+    """Return what somebody should do, and why, the most urgent first, as HTML; empty: nothing."""
+    lines = []
+    for one in verdict.problems:
+        advice = one.advice
+        if verdict.last is not None and verdict.last.status is not None and ending(verdict.last) in one.what:
+            advice = outcome(verdict.last, verdict.now)[1]
+        why = one.what[:1].upper() + one.what[1:].rstrip(".")
+        lines.append(f"<b>{text(advice)}</b> {text(why)}.")
     return lines
 
 
@@ -52,7 +54,7 @@ def noticed(history: History, intervals: Sequence[Interval], gaps: Sequence[Gap]
         if went_wrong(run, now):
             status = "" if run.status is None else f" (status {run.status})"
             by_outcome.setdefault(outcome(run, now)[0] + status, []).append(run)
-    for said, runs in by_outcome.items():
+    for said, runs in sorted(by_outcome.items(), key=lambda one: numbers[id(one[1][-1])], reverse=True):
         links = [f'<a href="#r{numbers[id(run)]}">{time(run.began_at)}</a>' for run in reversed(runs)]
         yield f"{some(len(runs), 'run')}: {said}. {listed(links, 3)}."
     for first, last, runs_waited in _waits(history.runs):

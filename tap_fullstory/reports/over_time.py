@@ -37,6 +37,7 @@ KEY = " ".join(
 
 
 def over_time(history: History, intervals: Sequence[Interval], now: int) -> str:
+    """Return charts of events, lag and duration, as HTML."""
     began = [parse_moment(run.began_at) for run in history.runs]
     start = min([*began, *(one.start for one in intervals if one.ids)])
     stop = max(now, *began)

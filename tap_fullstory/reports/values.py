@@ -26,6 +26,7 @@ MOST_NAMES = 60
 
 
 def variables(history: History) -> str:
+    """Return the custom variables that runs have met, and the setting that makes columns of them, as HTML."""
     first: dict[str, RunReport] = {}
     values: Counter[str] = Counter()
     for run in history.runs:
@@ -35,8 +36,10 @@ def variables(history: History) -> str:
     oldest = history.runs[0]
     later = [name for name, run in first.items() if run is not oldest]
     initial = [name for name, run in first.items() if run is oldest]
-    own = history.runs[-1].settings.get("custom_columns")
-    own = own if isinstance(own, list) else []
+    # one that broke off before it read its settings has none
+    settings = next((run.settings for run in reversed(history.runs) if run.settings), {})
+    found = settings.get("custom_columns")
+    own = found if isinstance(found, list) else []
     parts = ["<p>No run after the first has met one.</p>"]
     if later:
         parts = [_table(later[::-1], first, values), _line(own, later)]
@@ -64,13 +67,13 @@ def _table(names: Sequence[str], first: dict[str, RunReport], values: Counter[st
 def _line(own: list[Any], names: Iterable[str]) -> str:
     """Return the setting that turns variables into columns, besides those that are columns already."""
     entries = list(own)
-    has = {one if isinstance(one, str) else one.get("name") for one in own if isinstance(one, str | dict)}
+    has = set()
     taken = {column.name.lower() for column in documented_columns(event_key=True)}
     for one in own:
-        if isinstance(one, str):
-            taken.add(column_name(one).lower())
-        elif isinstance(one, dict):
-            taken.add(str(one.get("column") or column_name(str(one.get("name")))).lower())
+        entry = one if isinstance(one, dict) else {"name": one}
+        name = str(entry.get("name"))
+        has.add(name)
+        taken.add(str(entry.get("column") or column_name(name)).lower())
     for name in sorted(set(names)):
         if name in has or not is_name(name):
             continue
@@ -79,12 +82,13 @@ def _line(own: list[Any], names: Iterable[str]) -> str:
         entries.append(name if column == column_name(name) else {"name": name, "column": column})
     line = json.dumps(entries, ensure_ascii=False)
     return (
-        "<p>To give them columns of their own, put this into the settings, with which columns are there already:</p>"
+        "<p>To give them columns of their own, put this into the settings. What is a column already is in it too.</p>"
         f'<pre tabindex="0"><code>"custom_columns": {text(line, 100_000)}</code></pre>'
     )
 
 
 def changes(history: History) -> str:
+    """Return which values are not as Fullstory sent them, and why, as HTML."""
     counts: dict[str, Counter[str]] = {}
     for run in history.runs:
         for kind, names in run.changes.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,19 +60,26 @@ class Opener:
             self.complaints.append(f"request: {url}")
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The browser of this machine, without a window."""
+@contextmanager
+def start_browser() -> Iterator[Browser]:
+    """Start the browser of this machine, without a window."""
     from playwright.sync_api import sync_playwright
 
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, f"None of {', '.join(NAMES)} is on this machine: `make test-browser` installs one."
+    assert found, f"None of {', '.join(NAMES)} is on this machine: `make env-browser` installs one."
     # Chromium does not run as root with its sandbox
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all tests: it takes a second to start."""
+    with start_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_gap_that_is_still_looked_for_is_to_do(build: Build, open_page: Opener) 
     assert shows(page, day(1), "missing")
     assert "Worth a look." in page.locator(".verdict").inner_text()
     to_do = page.locator(".todo").inner_text()
-    assert f"1 gap: no bundle covers {lost[0]} to {lost[1]}. Later runs look again" in to_do
+    assert "Later runs look again" in to_do and f"1 gap: no bundle covers {lost[0]} to {lost[1]}." in to_do
     assert f"No bundle from {minutes(lost[0])} to {minutes(lost[1])}" in page.locator(".gaps").inner_text()
 
 

@@ -150,7 +150,9 @@ ODD = {
     "nested": [run(later(NOW, hours=-1), bundles=[bundle(day(9), day(19)), bundle(day(10)), bundle(day(10), day(12))])],
     "many of one time": [run(later(NOW, hours=-1), bundles=[bundle(day(9), id=2**70 + n) for n in range(50)])],
     "bounded": [run(later(NOW, hours=-1), bundles=[bundle(day(1))], settings={"end_date": day(2)})],
-    "wrong settings": [run(NOW, bundles=[bundle(day(1))], settings={"custom_columns": [1, None, {"column": 3}, [2]]})],
+    "wrong settings": [
+        run(NOW, bundles=[bundle(day(1))], settings={"custom_columns": [1, None, {"column": 3}, {"name": [2]}, [2]]})
+    ],
 }
 
 
