@@ -134,6 +134,8 @@ def _mark(kind: Kind, rect: Rect) -> str:
         return f"M{x + 3:.5g} {middle:.6g}h{w - 6:.4g}v{h / 2 - 3:.4g}h{6 - w:.4g}z"
     if kind is Kind.EMPTY:  # nothing
         return f"M{centre - 2:.5g} {middle:.6g}h4"
+    if kind is Kind.EARLIER:  # dots
+        return f"M{centre - 4:.5g} {middle:.6g}h2m4 0h2"
     if kind is Kind.DUE:  # a dot
         return f"M{centre - 1.5:.5g} {middle - 1.5:.6g}h3v3h-3z"
     return ""

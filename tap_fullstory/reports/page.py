@@ -33,6 +33,7 @@ from tap_fullstory.reports.words import (
 
 MAX_LAG = 24 * HOUR
 HERE = Path(__file__).parent
+MOST_GAPS = 30
 CENTURY = 36525 * DAY
 LEVELS = {
     Level.OK: ("good", "✓", "Healthy"),
@@ -135,8 +136,7 @@ def _head(history: History, verdict: Verdict, at: Health) -> str:
 def _calendar(history: History, intervals: Sequence[Interval], missing: Sequence[Gap], now: int) -> str:
     if not intervals:
         return "<p>No bundle is known yet.</p>"
-    words = [_gap(gap) for gap in missing]
-    said = items(words, "gaps") if words else "<p>No gap: from the first bundle on, each follows the one before.</p>"
+    said = _gaps(missing)
     shown = [one for one in intervals if now - CENTURY < one.start and one.stop < now + CENTURY]
     if not shown:
         return said
@@ -154,6 +154,20 @@ def _calendar(history: History, intervals: Sequence[Interval], missing: Sequence
     )
 
 
+def _gaps(missing: Sequence[Gap]) -> str:
+    """Return the gaps in words, the newest first."""
+    if not missing:
+        return "<p>No gap: from the first bundle on, each follows the one before.</p>"
+    lines = [_gap(gap) for gap in reversed(missing)]
+    older = ""
+    if before := lines[MOST_GAPS:]:
+        older = f"<details><summary>{some(len(before), 'gap')} before</summary>{items(before)}</details>"
+    return (
+        f"{items(lines[:MOST_GAPS], 'gaps')}{older}"
+        "<p>If there was no traffic then, all is well; if there was, ask Fullstory for it.</p>"
+    )
+
+
 def _gap(gap: Gap) -> str:
     what = (
         "later runs do not look for it any more"
@@ -161,10 +175,7 @@ def _gap(gap: Gap) -> str:
         else "later runs look for it again, for as long as gap_check_hours says"
     )
     by = "" if gap.run is None else f" Found by the run of {time(gap.run.began_at)}."
-    return (
-        f"<b>No bundle from {time(gap.start)} to {time(gap.stop)}</b> ({length(gap.stop - gap.start)}); {what}.{by} "
-        "If there was no traffic then, all is well; if there was, ask Fullstory for it."
-    )
+    return f"<b>No bundle from {time(gap.start)} to {time(gap.stop)}</b> ({length(gap.stop - gap.start)}); {what}.{by}"
 
 
 def _by_month(intervals: Sequence[Interval]) -> str:

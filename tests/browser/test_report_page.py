@@ -152,7 +152,7 @@ def test_kinds_differ_without_their_colours(page: Page) -> None:
 
 def test_gap_is_told_with_what_to_do(page: Page) -> None:
     """A gap would be seen, and nobody would know whether it matters."""
-    said = page.locator(".gaps").inner_text()
+    said = page.locator("#calendar").inner_text()
 
     assert f"No bundle from {minutes(day(GAP))} to {minutes(day(GAP + 1))} (1 d)" in said
     assert f"Found by the run of {minutes(later(day(GAP + 3), hours=0.5))}." in said

@@ -15,7 +15,7 @@ import pytest
 
 from tap_fullstory.moments import SECOND, parse_moment
 from tap_fullstory.reports.coverage import Interval, Kind
-from tap_fullstory.reports.grid import Grid
+from tap_fullstory.reports.grid import Grid, shape
 from tap_fullstory.reports.history import read_history
 from tap_fullstory.reports.page import to_html
 from tap_fullstory.reports.words import STATUSES, iso, length, text
@@ -135,6 +135,28 @@ def test_half_hours_and_months_have_their_place() -> None:
     assert ["2026-08", "2026-09", "2026-10"] == [name for _, name in days.labels()]
     # from 29 August to 5 September: the rest of one row, and the beginning of the next
     assert [3, 4] == [round(rect[2] / 24) for rect in days.rects(parse_moment(day(28)), parse_moment(day(35)))]
+
+
+def test_each_kind_has_a_mark_of_its_own() -> None:
+    """Who sees no colours could not tell one box from another."""
+    marks: dict[str, list[Kind]] = {}
+    for kind in Kind:
+        found = re.search(r'class="m" d="(.*?)"', shape(kind, [(0, 0, 24, 20)]))
+        marks.setdefault(found[1] if found else "", []).append(kind)
+
+    # filled or dotted; empty or filled
+    assert [[Kind.ARRIVED, Kind.FUTURE], [Kind.MISSING, Kind.GIVEN_UP]] == [
+        one for one in marks.values() if len(one) > 1
+    ]
+
+
+def test_hundreds_of_gaps_leave_room_for_the_calendar(tmp_path: Path) -> None:
+    """Who looks for the calendar would have to pass each gap of a bad year."""
+    lost = [[later(day(n), hours=1), later(day(n), hours=2)] for n in range(90)]
+    page = page_of(tmp_path, [run(later(NOW, hours=-1), until=day(100), gaps=lost)])
+
+    assert 30 == page.partition('<ul class="gaps">')[2].partition("</ul>")[0].count("<li>")
+    assert "60 gaps before" in page
 
 
 ODD = {
