@@ -85,12 +85,3 @@ for (const figure of document.querySelectorAll("figure")) {
   const tell = (index) => [bars[index].querySelector("title").textContent];
   walk(figure.querySelector(".scroll"), figure.querySelector("svg.bars"), figure.querySelector(".readout"), boxes, boxes.length - 1, tell);
 }
-
-// What a link points at may lie in something folded.
-const unfold = () => {
-  const target = document.getElementById(location.hash.slice(1));
-  const folded = target && target.closest("details");
-  if (folded) folded.open = true;
-};
-addEventListener("hashchange", unfold);
-unfold();

@@ -238,12 +238,11 @@ def test_arrow_keys_go_through_the_calendar(page: Page) -> None:
     assert "2026-08-30T00:00Z" in said.inner_text()
     page.keyboard.press("End")
     assert "in the future" in said.inner_text()
+    page.keyboard.press("ArrowUp")  # one month, not to the first
+    assert "2026-10-10T00:00Z" in said.inner_text()
 
     assert "status" == said.get_attribute("role")  # read out as it changes
-    cursor, box = page.locator(".calendar .cursor").bounding_box(), page.locator(".calendar").bounding_box()
-    assert cursor and box
-    assert box["x"] <= cursor["x"] and cursor["x"] + cursor["width"] <= box["x"] + box["width"]
-    assert box["y"] <= cursor["y"] and cursor["y"] + cursor["height"] <= box["y"] + box["height"]
+    assert cursor_is_seen(page)
 
 
 def test_arrow_keys_go_through_the_charts(page: Page) -> None:
@@ -308,10 +307,11 @@ def test_small_screen_needs_no_sideways_scrolling(build: Build, open_page: Opene
 
     assert not is_wider_than_its_window(page)
     page.locator(".calendar").focus()
-    page.keyboard.press("End")  # the calendar alone moves
-    page.keyboard.press("ArrowUp")
-    cursor = page.locator(".calendar .cursor").bounding_box()
-    assert cursor and 0 <= cursor["x"] <= 360
+    page.keyboard.press("Home")
+    for _ in range(30):  # to the end of the month: the calendar alone moves
+        page.keyboard.press("ArrowRight")
+    assert cursor_is_seen(page)
+    assert not is_wider_than_its_window(page)
 
 
 def test_page_can_be_read_without_javascript(build: Build, open_page: Opener) -> None:
@@ -384,6 +384,10 @@ def test_outage_of_a_weekend_is_one_entry(build: Build, open_page: Opener) -> No
     assert f"48 runs before it ended in the same way, the first {minutes(later(NOW, hours=1))}" in entry.inner_text()
     assert "Needs attention." in page.locator(".verdict").inner_text()
     assert "49 runs: Fullstory could not be reached" in page.locator("#noticed").inner_text()
+    folded = minutes(later(NOW, hours=48))
+    assert not entry.get_by_text(folded, exact=True).is_visible()
+    page.locator("#noticed").get_by_role("link", name=folded).click()
+    assert entry.get_by_text(folded, exact=True).is_visible()
 
 
 def test_ten_thousand_bundles_are_seen(build: Build, open_page: Opener) -> None:
@@ -397,6 +401,7 @@ def test_ten_thousand_bundles_are_seen(build: Build, open_page: Opener) -> None:
     page.locator(".calendar").focus()
     page.keyboard.press("Home")
     assert f"{minutes(FIRST)} to {minutes(later(FIRST, hours=1))}: arrived." in said.inner_text()
+    assert cursor_is_seen(page)  # the calendar begins with what is new, and moves
     page.keyboard.press("ArrowDown")  # the same hour of the next day
     assert f"{minutes(day(1))} to" in said.inner_text()
     gap = later(FIRST, hours=9_900), later(FIRST, hours=9_903)
@@ -417,6 +422,14 @@ def test_paper_has_it_all(page: Page) -> None:
 
     assert "none" == page.locator(".calendar").evaluate("one => getComputedStyle(one).maxHeight")
     assert not page.locator("nav").is_visible()
+
+
+def cursor_is_seen(page: Page) -> bool:
+    """Return whether what the arrow keys have come to lies inside what is seen of the calendar."""
+    cursor, box = page.locator(".calendar .cursor").bounding_box(), page.locator(".calendar").bounding_box()
+    assert cursor and box
+    beside = box["x"] <= cursor["x"] and cursor["x"] + cursor["width"] <= box["x"] + box["width"]
+    return beside and box["y"] <= cursor["y"] and cursor["y"] + cursor["height"] <= box["y"] + box["height"]
 
 
 def failing(**more: Any) -> dict[str, Any]:

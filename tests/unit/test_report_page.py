@@ -144,10 +144,8 @@ def test_each_kind_has_a_mark_of_its_own() -> None:
         found = re.search(r'class="m" d="(.*?)"', shape(kind, [(0, 0, 24, 20)]))
         marks.setdefault(found[1] if found else "", []).append(kind)
 
-    # filled or dotted; empty or filled
-    assert [[Kind.ARRIVED, Kind.FUTURE], [Kind.MISSING, Kind.GIVEN_UP]] == [
-        one for one in marks.values() if len(one) > 1
-    ]
+    shared = [kinds for kinds in marks.values() if len(kinds) > 1]
+    assert [[Kind.ARRIVED, Kind.FUTURE], [Kind.MISSING, Kind.GIVEN_UP]] == shared  # filled, dotted; empty, filled
 
 
 def test_hundreds_of_gaps_leave_room_for_the_calendar(tmp_path: Path) -> None:
