@@ -22,6 +22,7 @@ NOW = later(day(2), hours=6)  # the bundle of day 0 is written, that of day 1 no
 OK, WARNING, CRITICAL, UNKNOWN = Level
 # https://nagios-plugins.org/doc/guidelines.html
 NUMBER = re.compile(r"[a-z]+=(?:U|\d+(?:s|B)?);\d*;\d*;\d*")
+SAMPLE = re.compile(r'([a-z_]+)\{report_dir="((?:[^"\\\n]|\\[\\"n])*)"\} (-?\d+(?:\.\d+)?(?:e[+-]\d+)?)')
 HOSTILE = "x | y=1\n\x1b[2J\u202e\x00 z"
 
 
@@ -106,6 +107,7 @@ def test_a_killed_run_is_a_warning(tmp_path: Path) -> None:
 
     assert WARNING == found.level
     assert "killed" in check_line(found)
+    assert [] == found.running
 
 
 def test_killed_runs_are_failures_in_a_row(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_the_worst_comes_first(tmp_path: Path) -> None:
     assert check_line(found).startswith("FULLSTORY CRITICAL - 2 days behind")
 
 
-@pytest.mark.parametrize("error", [HOSTILE, "word " * 10_000, "|" * 5000, ""])
+@pytest.mark.parametrize("error", [HOSTILE, "word " * 10_000, "|" * 5000, "\0" * 5000, ""])
 def test_the_line_is_one_that_plugins_print(tmp_path: Path, error: str) -> None:
     """What follows a | is for graphs; a monitor would cut, or mistake, what is not as it expects."""
     (tmp_path / f"odd{HOSTILE[:5]}.json").write_text("", "utf-8")
@@ -294,7 +296,7 @@ def parsed(text: str) -> dict[str, float]:
             assert name not in values and word not in told.get(name, {})  # no late ones, no two
             told.setdefault(name, {})[word] = value
         else:
-            found = re.fullmatch(r'([a-z_]+)\{report_dir="((?:[^"\\\n]|\\[\\"n])*)"\} (-?\d+(?:\.\d+)?)', line)
+            found = SAMPLE.fullmatch(line)
             assert found and found[1] == [*told][-1] and found[1] not in values
             values[found[1]] = float(found[3])
     assert {*told} == {*values}

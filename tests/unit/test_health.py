@@ -133,6 +133,13 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
     assert day(2) == to_text(at(tmp_path, day(4), first, second).until or 0)
 
 
+def test_a_state_that_was_removed_is_forgotten(tmp_path: Path) -> None:
+    """Who reads everything again is behind, also where an older run once was further."""
+    again = [run(later(day(50), hours=n), until=day(1)) for n in range(60)]
+
+    assert day(1) == to_text(at(tmp_path, day(60), run(day(40), until=day(30)), *again).until or 0)
+
+
 def test_without_events_the_lag_is_not_known(tmp_path: Path) -> None:
     """A pipeline of users alone would be called late, or a bookmark of something else taken for events."""
     found = at(tmp_path, day(4), run(day(1), since=None))
