@@ -1,6 +1,7 @@
 "use strict";
 // Lets arrow keys and the mouse go through what a picture shows, and tells in words what is there.
-// items: boxes of one picture, in order of time: [x, y, width, height, index of what it belongs to]
+// boxes: of one picture, in order of time: [x, y, width, height, index of what it belongs to]; those after *last* are
+// further parts of what begins in another row.
 function walk(scroll, svg, readout, boxes, last, tell) {
   const cursor = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   cursor.setAttribute("class", "cursor");
@@ -41,13 +42,15 @@ function walk(scroll, svg, readout, boxes, last, tell) {
     event.preventDefault();
     show(at < 0 ? last : moves[event.key](), true);
   });
-  svg.addEventListener("pointermove", (event) => {
-    const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-    const inside = ([x, y, width, height]) =>
-      point.x >= x && point.x < x + width && point.y >= y && point.y < y + height;
-    const index = boxes.findLastIndex(inside);
+  const point = (event) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    const index = boxes.findLastIndex(
+      ([x, y, width, height]) => at.x >= x && at.x < x + width && at.y >= y && at.y < y + height,
+    );
     if (index >= 0) show(index, false);
-  });
+  };
+  svg.addEventListener("pointermove", point);
+  svg.addEventListener("pointerdown", point); // a finger
 }
 
 const iso = (seconds) => new Date(seconds * 1000).toISOString().replace(/(:00)?\.000Z$/, "Z");

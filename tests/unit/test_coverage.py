@@ -149,6 +149,16 @@ def test_begun_bundle_whose_end_is_in_a_thinned_report_is_written(tmp_path: Path
     assert Kind.EARLIER is Told(tmp_path, [crashed, read(1)], after(1)).at(FIRST).kind
 
 
+def test_late_bundle_that_was_only_begun_is_not_written(tmp_path: Path) -> None:
+    """A crash while a gap is filled would look as if it had been filled."""
+    gap = [[day(1), day(2)]]
+    late = bundle(day(1), status="begun", late=True)
+    killed = run(later(day(4), hours=1), status=None, bundles=[late], until=day(3), gaps=gap)
+    told = Told(tmp_path, [read(0), run(later(day(3), hours=1), bundles=[bundle(day(2))], gaps=gap), killed], after(2))
+
+    assert Kind.BEGUN is told.at(day(1)).kind
+
+
 def test_gap_stays_when_the_last_run_broke_off_at_once(tmp_path: Path) -> None:
     """A wrong key would make all gaps disappear from the page."""
     gap = [day(1), day(2)]

@@ -18,7 +18,7 @@ from tap_fullstory.reports.coverage import Interval, Kind
 from tap_fullstory.reports.grid import Grid, shape
 from tap_fullstory.reports.history import read_history
 from tap_fullstory.reports.page import to_html
-from tap_fullstory.reports.words import STATUSES, iso, length, text
+from tap_fullstory.reports.words import HOUR, STATUSES, iso, length, text
 from tests import reports
 from tests.reports import FIRST, NOW, bundle, day, hundred_days, later, run
 
@@ -78,6 +78,15 @@ def test_policy_admits_the_page_s_own_script_and_style_alone(tmp_path: Path) -> 
         assert content
         digest = base64.b64encode(hashlib.sha256(content[1].encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy[1]
+
+
+def test_page_judges_as_the_check_does(tmp_path: Path) -> None:
+    """The page would say that all is well while the monitor calls somebody at night, or the other way round."""
+    history = read_history(reports.write(tmp_path, [run(later(day(2), hours=1), bundles=[bundle(day(0))])]))
+    now = parse_moment(later(day(3), hours=30))  # 30 hours after the next one was due
+
+    assert "Needs attention." in to_html(history, now)
+    assert "Healthy." in to_html(history, now, max_lag=36 * HOUR)
 
 
 def test_each_exit_status_has_its_advice() -> None:
@@ -202,6 +211,22 @@ def test_names_that_can_be_no_column_are_not_in_the_line(tmp_path: Path) -> None
         "a.b_int",
         {"name": "plan_str", "column": "plan_str_2"},
     ] == json.loads(line[1].replace("&quot;", '"'))
+
+
+def test_line_has_the_columns_of_the_last_run_that_knew_its_settings(tmp_path: Path) -> None:
+    """After a run that broke off at once, the line would drop the columns that are there."""
+    new = {"values": {}, "new": ["plan_str"], "left_out": 0}
+    own = run(NOW, bundles=[bundle(day(1))], custom_variables=new, settings={"custom_columns": ["visits_int"]})
+    page = page_of(tmp_path, [own, reports.broke_off_at_once(later(NOW, hours=1))], later(NOW, hours=2))
+
+    assert "&quot;visits_int&quot;, &quot;plan_str&quot;" in page
+
+
+def test_what_to_do_follows_from_the_status(tmp_path: Path) -> None:
+    """The page would send the reader to a table elsewhere."""
+    page = page_of(tmp_path, [run(later(NOW, hours=-1), status=77, since=None)])
+
+    assert "<b>Check the key, its role (Architect or Admin)" in page.partition("What to do")[2].partition("<nav")[0]
 
 
 def test_thousands_of_runs_are_not_all_listed(tmp_path: Path) -> None:
