@@ -11,17 +11,18 @@ DEMO := .envs/demo/bin
 BENCH := .envs/bench/bin
 LOWEST := .envs/lowest/bin
 SPARK := .envs/spark/bin
-USUAL := not long and not pipelines and not meltano and not dagster and not spark and not dbt
+BROWSER := .envs/browser/bin
+USUAL := not long and not pipelines and not meltano and not dagster and not spark and not dbt and not browser
 OLDEST := 3.10
 PROVING := tests/unit/test_about.py  # what it proves is compared where tests run one after the other
 NONE_SELECTED := 5  # pytest's exit status, when PYTEST_ARGS names tests of the other command
 WHOLE_RUNS := $(patsubst %,tests/integration/test_%.py,batch command_line files network resume signals state tls)
 PYTHONS := $(OLDEST) 3.11 3.12 3.13 3.14
-CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/update-docs setup.py
+CODE := tap_fullstory fullstory_emulator demo bench soak examples tests scripts/update-docs scripts/take-screenshots setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark test-dbt env-dbt
+.PHONY: help install format docs lint test test-newest test-long test-lowest test-pythons test-pipelines test-meltano test-all demo soak fuzz bench profile clean env-dev env-demo env-lowest env-target-postgres env-target-pipelinewise env-target-jsonl env-targets env-s3 env-singer-tools env-dist env-kubernetes env-systemd env-meltano env-bench env-bench-ours env-bench-opponents test-dagster env-dagster test-spark env-spark test-dbt env-dbt test-browser env-browser screenshots
 
 help: ## show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3] [PYTEST_ARGS='-k name']"
@@ -37,6 +38,9 @@ format: env-dev ## bring all code into shape (ruff)
 
 docs: env-dev ## write catalog.json and the generated parts of README.md, meltano.yml and hub/ anew
 	@$(DEV)/python scripts/update-docs
+
+screenshots: env-browser ## take the pictures of README.md anew, from invented data
+	@$(BROWSER)/python scripts/take-screenshots
 
 lint: env-dev ## look for mistakes without running anything (ruff, mypy --strict, hadolint)
 	@echo "Checking style (ruff check, ruff format --check) ..."
@@ -92,7 +96,11 @@ test-dbt: env-dev env-target-postgres env-dbt ## run the tests of the tables for
 	@echo "Running the tests with dbt ..."
 	@$(DEV)/python -m pytest -m dbt $(PYTEST_ARGS) tests/end_to_end
 
-test-all: test-newest test-long test-pipelines test-meltano test-dagster test-spark test-dbt test-lowest test-pythons ## all tests, most of them with the lowest dependencies too, and on every other Python found
+test-browser: env-browser ## run the tests of the pages in a browser without a window
+	@echo "Running the tests in a browser ..."
+	@$(BROWSER)/python -m pytest -m browser $(PYTEST_ARGS) tests/browser
+
+test-all: test-newest test-long test-pipelines test-meltano test-dagster test-spark test-dbt test-browser test-lowest test-pythons ## all tests, most of them with the lowest dependencies too, and on every other Python found
 
 demo: env-demo env-target-postgres ## see it work, from a stand-in Fullstory into a real PostgreSQL; SOURCE=segment_export
 	@$(DEMO)/python -m demo --source $(SOURCE)
@@ -168,6 +176,12 @@ env-spark: # Spark runs on Java 17 or newer
 
 env-dbt:
 	@scripts/make-env dbt "$(PYTHON)" -c scripts/constraints-dbt.txt 'dbt-core>=1.11,<1.12' dbt-postgres dbt-duckdb
+
+env-browser: # the browser of the system: playwright's own is a download of its own
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		if command -v $$name >/dev/null; then exit 0; fi; \
+	done; scripts/install-package chromium "It is the browser that the pages are tested in."
+	@scripts/make-env browser "$(PYTHON)" -c constraints.txt -c scripts/constraints-browser.txt -e '.[test]' 'playwright>=1.49,<2' 'pillow>=11'
 
 env-bench:
 	@scripts/make-env bench "$(PYTHON)" -c constraints.txt -c scripts/constraints-bench.txt \

@@ -47,7 +47,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["tap_fullstory", "tap_fullstory.*", "fullstory_emulator", "fullstory_emulator.*"]),
     package_data={
-        "tap_fullstory": ["py.typed", "schemas/*.json", "reports/*.json"],
+        "tap_fullstory": ["py.typed", "schemas/*.json", "reports/*.json", "reports/page.*"],
         "fullstory_emulator": ["py.typed", "data/*"],
     },
     install_requires=[

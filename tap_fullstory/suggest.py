@@ -124,7 +124,7 @@ def to_entries(seen: Seen, own: Sequence[Field]) -> list[Entry]:
     taken = {name.lower() for one in (*columns(event_key=True), *own) for name in (one.name, *one.source_names)}
     for name in sorted(seen.counts.keys() - {name for one in own for name in one.source_names}):
         if is_name(name) and not seen.privacy.excludes(name):
-            column = _free(column_name(name), taken)
+            column = free_column(column_name(name), taken)
             taken.add(column.lower())
             entries.append(_entry(seen, custom_field(name, column)))
     return entries
@@ -138,7 +138,7 @@ def _entry(seen: Seen, one: Field) -> Entry:
     return {**entry, "example": mask(seen.examples[name])} if name in seen.examples and not hashed else entry
 
 
-def _free(column: str, taken: Container[str]) -> str:
+def free_column(column: str, taken: Container[str]) -> str:
     """Return *column*, or with a number behind it the first that is not taken."""
     free, number = column, 1
     while free.lower() in taken:

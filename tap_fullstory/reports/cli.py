@@ -131,7 +131,7 @@ def _report(args: argparse.Namespace) -> int:
     verdict = judge(history, now, max_lag)
     if args.openmetrics:
         _write_metrics(args, verdict)
-    page = _page(history, now) if args.page else ""
+    page = _page(history, now, max_lag) if args.page else ""
     if args.page and args.page != STDOUT:
         _write(args.page, f"{page}\n")
     if args.check:
@@ -145,10 +145,10 @@ def _report(args: argparse.Namespace) -> int:
     return int(verdict.level) if args.check else 0
 
 
-def _page(history: History, now: int) -> str:
+def _page(history: History, now: int, max_lag: int) -> str:
     from tap_fullstory.reports.page import to_html
 
-    return to_html(history, now)
+    return to_html(history, now, max_lag)
 
 
 def _write_metrics(args: argparse.Namespace, verdict: Verdict) -> None:

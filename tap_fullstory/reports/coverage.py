@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +11,8 @@ from tap_fullstory.moments import parse_moment
 from tap_fullstory.reports.health import Health
 from tap_fullstory.reports.history import BundleReport, History, RunReport
 from tap_fullstory.spans import Span
+
+MOST = 5000  # bundles that a stretch without any is cut into; beyond, as after a wrong date, it is one interval
 
 
 class Kind(Enum):
@@ -52,70 +54,118 @@ class Interval:
     run: RunReport | None = None
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Time that no bundle covers, and the first run that is known to have found that."""
+
+    start: int
+    stop: int
+    given_up: bool
+    run: RunReport | None
+
+
 def coverage(history: History, at: Health, now: int) -> list[Interval]:
     """Return the intervals from the first bundle to *now* (Unix nanoseconds), in order, without holes between them."""
     read: dict[Span, list[tuple[RunReport, BundleReport]]] = {}
-    given_up: tuple[Span, ...] = ()
     for run in history.runs:
         for bundle in run.bundles:
             read.setdefault((parse_moment(bundle.start), parse_moment(bundle.stop)), []).append((run, bundle))
-        for gap in run.gaps_given_up:
-            given_up = spans.add(given_up, _span(gap))
-    found = [_bundle(span, parts) for span, parts in read.items() if span[0] < span[1]]
-    covered = _union(span for span in read if span[0] < span[1])
-    missing = _union(map(_span, at.run.gaps))
-    first = min((one.start for one in found), default=at.until)
-    since = [run.since for run in history.runs if run.since is not None]
-    first = min([*([] if first is None else [first]), *since], default=now)
-    found += _cells(spans.subtract(missing, *covered), Kind.MISSING, at)
-    found += _cells(spans.subtract(given_up, *covered, *missing), Kind.GIVEN_UP, at)
-    if at.until is not None:
-        known = _union([*covered, *missing, *given_up])
-        found += _cells(spans.subtract([(first, at.until)], *known), Kind.EARLIER, at)
-    if at.next_stop is not None and at.due is not None and at.until is not None:
-        start, stop, delay = at.until, at.next_stop, at.due - at.next_stop
-        while start < now:
-            kind = Kind.DUE if stop + delay <= now else Kind.FUTURE
-            if not spans.between(covered, start, stop):
-                found.append(Interval(start, stop, kind))
-            start, stop = stop, stop + at.length
+    missing = _union(at.gaps)
+    known = [(run.since, run.until) for run in history.runs]
+    claimed = _union((since, until) for since, until in known if since is not None and until is not None)
+    finished = _without(claimed, missing)
+    found = [_bundle(span, parts, finished) for span, parts in read.items() if span[0] < span[1]]
+    covered = _union((one.start, one.stop) for one in found)
+    given_up = _union({_span(gap) for run in history.runs for gap in run.gaps_given_up})
+
+    def fill(gaps: Iterable[Span], kind: Kind) -> None:
+        """Add to *found* what nothing covers yet of *gaps*."""
+        nonlocal covered
+        left = _without(gaps, covered)
+        found.extend(_cells(left, kind, at))
+        covered = _union([*covered, *left])
+
+    fill(missing, Kind.MISSING)
+    fill(given_up, Kind.GIVEN_UP)
+    fill(claimed, Kind.EARLIER)
+    until = at.until
+    if until is not None:
+        fill([(min([until, *(start for start, _ in covered)]), until)], Kind.DUE)  # between windows of a backfill
+    if until is not None and at.next_stop is not None and at.due is not None and until < now:
+        if at.due <= now:
+            fill([(until, at.next_stop + (now - at.due) // at.length * at.length)], Kind.DUE)
+        fill([(until, now + (at.next_stop - now) % at.length)], Kind.FUTURE)
     return sorted(found, key=lambda one: (one.start, one.stop))
 
 
-def _bundle(span: Span, parts: list[tuple[RunReport, BundleReport]]) -> Interval:
+def gaps(history: History, intervals: Sequence[Interval]) -> list[Gap]:
+    """Return what is missing of *intervals*, the oldest first; what touches is one gap."""
+    first: dict[tuple[str, str], RunReport] = {}
+    for run in history.runs:
+        for pair in (*run.gaps, *run.gaps_given_up):
+            first.setdefault(pair, run)
+    seen = [(*_span(pair), run) for pair, run in first.items()]
+    found: list[Gap] = []
+    for kind in (Kind.MISSING, Kind.GIVEN_UP):
+        for start, stop in _union((one.start, one.stop) for one in intervals if one.kind is kind):
+            by = min(
+                (run for begin, end, run in seen if begin < stop and start < end),
+                key=lambda one: one.began_at,
+                default=None,
+            )
+            found.append(Gap(start, stop, kind is Kind.GIVEN_UP, by))
+    return sorted(found, key=lambda one: one.start)
+
+
+def _bundle(span: Span, parts: list[tuple[RunReport, BundleReport]], finished: Sequence[Span]) -> Interval:
     """Return what became of the bundles that cover *span*, whichever runs had to do with them."""
     events: dict[int, int | None] = {}
     for _, bundle in parts:
         events[bundle.id] = bundle.events if bundle.events is not None else events.get(bundle.id)
     counted = [one for one in events.values() if one is not None]
     total = sum(counted) if counted else None
-    done = [bundle for _, bundle in parts if bundle.status == "written"]
+    kind = _kind(span, parts, total)
+    if kind is Kind.BEGUN and spans.between(finished, *span) == (span,):
+        kind = Kind.EARLIER  # a run whose report is gone has finished it
     return Interval(
         *span,
-        kind=_kind([bundle for _, bundle in parts], total),
+        kind=kind,
         ids=tuple(events),
         events=total,
         records=sum(bundle.records for _, bundle in parts),
-        times=len(done),
+        times=sum(bundle.status == "written" for _, bundle in parts),
         run=parts[-1][0],
     )
 
 
-def _kind(parts: list[BundleReport], events: int | None) -> Kind:
-    statuses = {bundle.status for bundle in parts}
-    if not statuses & {"written", "unchanged"}:
-        return Kind.SKIPPED if parts[-1].status == "skipped" else Kind.BEGUN
-    if any(bundle.again for bundle in parts):
+def _kind(span: Span, parts: list[tuple[RunReport, BundleReport]], events: int | None) -> Kind:
+    bundles = [bundle for _, bundle in parts]
+    if any(bundle.again for bundle in bundles):
         return Kind.READ_TWICE
-    if any(bundle.late for bundle in parts):
+    done = {bundle.id for bundle in bundles if bundle.status in ("written", "unchanged")}
+    left = [bundle for bundle in bundles if bundle.id not in done]
+    if left:
+        return Kind.SKIPPED if left[-1].status == "skipped" else Kind.BEGUN
+    # what a run wrote up to an end_date inside the bundle is no part of what the next one writes
+    whole = [one.id for run, one in parts if one.status == "written" and not _ends_inside(run, span)]
+    if len(whole) > len(set(whole)):
+        return Kind.READ_TWICE
+    if any(bundle.late for bundle in bundles):
         return Kind.LATE
     return Kind.EMPTY if events == 0 else Kind.ARRIVED
+
+
+def _ends_inside(run: RunReport, span: Span) -> bool:
+    return run.end_date is not None and span[0] < run.end_date < span[1]
 
 
 def _cells(found: Iterable[Span], kind: Kind, at: Health) -> list[Interval]:
     """Return the bundles that *found* has room for."""
     cells = []
     for start, stop in found:
+        if stop - start > MOST * at.length:
+            cells.append(Interval(start, stop, kind))
+            continue
         at_start = start
         while at_start < stop:
             # bundles end where the length says, counted from where the next one does
@@ -129,11 +179,32 @@ def _union(found: Iterable[Span]) -> tuple[Span, ...]:
     """Return *found* as spans that are apart from each other; quick also with thousands."""
     joined: list[Span] = []
     for start, stop in sorted(found):
+        if start >= stop:
+            continue
         if joined and start <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(joined[-1][1], stop)
         else:
             joined.append((start, stop))
     return tuple(joined)
+
+
+def _without(found: Iterable[Span], gone: Sequence[Span]) -> tuple[Span, ...]:
+    """Return what is left of *found* without *gone*, both sorted and apart from each other; quick with thousands."""
+    left: list[Span] = []
+    at = 0
+    for start, stop in found:
+        begin = start
+        while at < len(gone) and gone[at][1] <= begin:
+            at += 1
+        index = at
+        while index < len(gone) and gone[index][0] < stop:
+            if begin < gone[index][0]:
+                left.append((begin, gone[index][0]))
+            begin = max(begin, gone[index][1])
+            index += 1
+        if begin < stop:
+            left.append((begin, stop))
+    return tuple(left)
 
 
 def _span(pair: tuple[str, str]) -> Span:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.pipelines
 
 TOOLS = ROOT / ".envs" / "dist" / "bin"
 PACKAGES = ("tap_fullstory", "fullstory_emulator")
-MOST_BYTES = 215_000  # of the wheel, without the emulator
+MOST_BYTES = 260_000  # of the wheel, without the emulator
 ADDRESS = '"git+https://GIT-HOST/OWNER/tap-fullstory.git"'  # as the README has it
 # What the tap needs, and what that needs; anything else would be ours alone.
 RUNTIME = """
