@@ -87,6 +87,8 @@ def coverage(history: History, at: Health, now: int) -> list[Interval]:
 
     fill(missing, Kind.MISSING)
     fill(given_up, Kind.GIVEN_UP)
+    if covered and _begins(history):  # what lies before the first bundle then was never there
+        claimed = tuple(spans.between(claimed, covered[0][0], None))
     fill(claimed, Kind.EARLIER)
     until = at.until
     if until is not None:
@@ -96,6 +98,12 @@ def coverage(history: History, at: Health, now: int) -> list[Interval]:
             fill([(until, at.next_stop + (now - at.due) // at.length * at.length)], Kind.DUE)
         fill([(until, now + (at.next_stop - now) % at.length)], Kind.FUTURE)
     return sorted(found, key=lambda one: (one.start, one.stop))
+
+
+def _begins(history: History) -> bool:
+    """Return whether the first run that wrote events is among the reports."""
+    oldest = next((run for run in history.runs if run.until is not None), None)
+    return oldest is not None and oldest.is_first
 
 
 def gaps(history: History, intervals: Sequence[Interval]) -> list[Gap]:

@@ -104,11 +104,13 @@ class RunReport(msgspec.Struct, frozen=True):
         return _moment(self.settings.get("end_date"))
 
     @property
+    def is_first(self) -> bool:
+        """Whether it was given no bookmark of events, and so began at `start_date`."""
+        return not _events(self.state.before)
+
+    @property
     def _events(self) -> Mapping[str, Any]:
-        state = self.state.after or self.state.before or {}
-        bookmarks = state.get("bookmarks")
-        events = bookmarks.get("events") if isinstance(bookmarks, Mapping) else None
-        return events if isinstance(events, Mapping) else {}
+        return _events(self.state.after or self.state.before)
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,13 @@ def _has_moments(run: RunReport) -> bool:
     texts += [text for one in run.bundles for text in (one.start, one.stop)]
     texts += [text for gap in (*run.gaps, *run.gaps_given_up) for text in gap]
     return are_utc(texts)
+
+
+def _events(state: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the bookmark of events."""
+    bookmarks = (state or {}).get("bookmarks")
+    events = bookmarks.get("events") if isinstance(bookmarks, Mapping) else None
+    return events if isinstance(events, Mapping) else {}
 
 
 def _moment(value: Any) -> int | None:

@@ -14,7 +14,21 @@ from tap_fullstory.reports.coverage import MOST, Gap, Interval, Kind, coverage, 
 from tap_fullstory.reports.health import health
 from tap_fullstory.reports.history import History, read_history
 from tests import reports
-from tests.reports import CRASHES, EMPTY, FIRST, GAP, LATE, NOW, READ_AGAIN, bundle, day, hundred_days, later, run
+from tests.reports import (
+    CRASHES,
+    EMPTY,
+    FIRST,
+    GAP,
+    LATE,
+    NOW,
+    READ_AGAIN,
+    bundle,
+    day,
+    events_state,
+    hundred_days,
+    later,
+    run,
+)
 
 
 class Told:
@@ -202,10 +216,21 @@ def test_bundles_of_other_lengths_overlap_and_nothing_breaks(tmp_path: Path) -> 
     assert sorted(told.intervals, key=lambda one: one.start) == told.intervals
 
 
+def test_time_before_the_first_bundle_is_nobodys(tmp_path: Path) -> None:
+    """An account younger than start_date would seem to have lost the reports of its first bundles."""
+    first = read(5, since=day(0))
+    later_one = read(6, since=day(0), state_before=events_state(day(0), day(6), []))
+
+    assert parse_moment(day(5)) == Told(tmp_path / "all", [first, later_one], after(6)).intervals[0].start
+    assert parse_moment(day(0)) == Told(tmp_path / "thinned", [later_one], after(6)).intervals[0].start
+
+
 def test_very_long_stretch_without_reports_is_one_interval(tmp_path: Path) -> None:
     """A start_date of 1970 and bundles of an hour would make half a million cells."""
     hour = bundle(day(0), later(day(0), hours=1))
-    told = Told(tmp_path, [run(later(day(1), hours=2), bundles=[hour], since="1970-01-01T00:00:00Z")], day(1))
+    since = "1970-01-01T00:00:00Z"
+    before = events_state(since, day(0), [])
+    told = Told(tmp_path, [run(later(day(1), hours=2), bundles=[hour], since=since, state_before=before)], day(1))
 
     assert len(told.intervals) < MOST
     assert Kind.EARLIER is told.at("1970-01-01T00:00:00Z").kind
