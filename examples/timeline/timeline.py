@@ -756,7 +756,7 @@ a { color: var(--mark) }
 a:focus-visible, .scroll:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px }
 .soft, .notes { color: var(--soft) }
 .notes { font-size: .875rem; padding-left: 1.1rem }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(11rem, 40%), 1fr)); gap: .6rem 1.5rem;
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(13.5rem, 100%), 1fr)); gap: .6rem 1.5rem;
   margin: 1rem 0 }
 dt { color: var(--soft); font-size: .8125rem }
 dd { margin: 0; overflow-wrap: anywhere }
