@@ -28,6 +28,11 @@ function walk(scroll, svg, readout, boxes, last, tell) {
     });
     return best;
   };
+  if (last >= 0) { // the newest first, where there is no room for all
+    const [x, y, width] = boxes[last];
+    const right = new DOMPoint(x + width, y).matrixTransform(svg.getScreenCTM()).x;
+    scroll.scrollLeft += right + 8 - scroll.getBoundingClientRect().right;
+  }
   const moves = {
     ArrowRight: () => Math.min(last, at + 1),
     ArrowLeft: () => Math.max(0, at - 1),

@@ -298,6 +298,18 @@ def test_every_text_can_be_read(build: Build, open_page: Opener, dark: bool) -> 
     assert dark == (red + green + blue < 3 * 128)
 
 
+def test_small_screen_shows_the_newest(build: Build, open_page: Opener) -> None:
+    """On a telephone the charts would show how all was months ago, and the calendar the empty beginning of a month."""
+    runs = [run(later(day(number), hours=1), bundles=[bundle(day(number))]) for number in range(19, 29)]
+    page = open_page(build(runs, now=day(30)), width=360)
+
+    for box, newest in ((".calendar", ".cells path"), ("#events .scroll", "g:last-of-type > rect")):
+        seen = page.locator(box).bounding_box()
+        drawn = page.locator(f"{box} {newest}").last.bounding_box()
+        assert seen and drawn
+        assert seen["x"] <= drawn["x"] and drawn["x"] + drawn["width"] <= seen["x"] + seen["width"]
+
+
 def test_small_screen_needs_no_sideways_scrolling(build: Build, open_page: Opener) -> None:
     """On a phone each line would have to be moved to and fro."""
     long = failing(error=f"{HOSTILE * 10} {'x' * 5000}")
