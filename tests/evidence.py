@@ -58,12 +58,24 @@ class Evidence:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
         report: pytest.TestReport = yield
         if report.when == "call":
-            marked = [list(marker.args) for marker in item.iter_markers("proves")]
-            found = [list(value) for name, value in report.user_properties if name == "proves"]
-            self._shown[item.nodeid] = sorted([*marked, *found]) if report.passed else []
+            report.user_properties += [("proves", list(marker.args)) for marker in item.iter_markers("proves")]
         return report
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            found = [list(value) for name, value in report.user_properties if name == "proves"]
+            self._shown[report.nodeid] = sorted(found) if report.passed else []
+
+    # With pytest-xdist, workers see the tests, and the process that started them adds up.
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._there |= set(node.workeroutput.get("there", ()))
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["there"] = sorted(self._there)
+            return
         modules = {test.partition("::")[0] for test in self._there}
         gone = {test for test in self._facts if test.partition("::")[0] in modules and test not in self._there}
         facts = {test: found for test, found in {**self._facts, **self._shown}.items() if found and test not in gone}

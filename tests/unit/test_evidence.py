@@ -53,27 +53,34 @@ def evidence(folder: Path, what: str, *arguments: str, holds: bool = True, befor
     return done.returncode, json.loads((tests / "evidence.json").read_text("utf-8"))
 
 
-def test_what_passes_is_written(tmp_path: Path) -> None:
+@pytest.fixture(params=[(), ("-n", "2")], ids=["one after the other", "side by side"])
+def how(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """How the two tests are run."""
+    found: tuple[str, ...] = request.param
+    return found
+
+
+def test_what_passes_is_written(tmp_path: Path, how: tuple[str, ...]) -> None:
     """A table would stay empty however much is tried."""
-    assert (0, SHOWN) == evidence(tmp_path, "write")
+    assert (0, SHOWN) == evidence(tmp_path, "write", *how)
 
 
-def test_what_fails_is_taken_out(tmp_path: Path) -> None:
+def test_what_fails_is_taken_out(tmp_path: Path, how: tuple[str, ...]) -> None:
     """A table would go on to promise what no longer works."""
     (kept,) = [test for test in SHOWN if "target" in test]
-    assert (1, {kept: SHOWN[kept]}) == evidence(tmp_path, "write", holds=False, before=SHOWN)
+    assert (1, {kept: SHOWN[kept]}) == evidence(tmp_path, "write", *how, holds=False, before=SHOWN)
 
 
 @pytest.mark.parametrize(
     "before, status", [(SHOWN, 0), ({}, 1), ({**SHOWN, "tests/test_it.py::test_gone": [["capabilities", "batch"]]}, 1)]
 )
-def test_a_stale_file_fails_the_check(tmp_path: Path, before: object, status: int) -> None:
+def test_a_stale_file_fails_the_check(tmp_path: Path, how: tuple[str, ...], before: object, status: int) -> None:
     """The README would say other things than the tests."""
-    assert (status, before) == evidence(tmp_path, "check", before=before)
+    assert (status, before) == evidence(tmp_path, "check", *how, before=before)
 
 
-def test_tests_that_do_not_run_keep_what_they_showed(tmp_path: Path) -> None:
+def test_tests_that_do_not_run_keep_what_they_showed(tmp_path: Path, how: tuple[str, ...]) -> None:
     """Who runs one test alone would be told to take out what all others have shown."""
-    assert (0, SHOWN) == evidence(tmp_path, "check", "-k", "target", before=SHOWN)
+    assert (0, SHOWN) == evidence(tmp_path, "check", *how, "-k", "target", before=SHOWN)
     elsewhere = {**SHOWN, "tests/other/test_it.py::test_that": [["capabilities", "test"]]}
-    assert (0, elsewhere) == evidence(tmp_path, "write", before=elsewhere)
+    assert (0, elsewhere) == evidence(tmp_path, "write", *how, before=elsewhere)
