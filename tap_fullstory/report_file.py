@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_fullstory import __version__
-from tap_fullstory.config import SHORTEST_SECRET, is_secret
+from tap_fullstory.config import SHORTEST_SECRET, bare, is_secret, shown
 from tap_fullstory.logs import FORMATTER, HIDDEN, NAME, OneLine, plain
 from tap_fullstory.moments import SECOND, to_text
 from tap_fullstory.report import BundleCounts, Report, StreamCounts
@@ -32,12 +32,12 @@ INTERVAL = 60.0  # seconds between two writes while a run works
 DAY = 86400  # seconds
 WEEK = 7 * DAY  # after that, of runs that found nothing, one a day stays
 MOST_NAMES = 1000  # of custom variables, or of columns with one kind of change
+MOST_KNOWN = 100_000  # names in other reports: of somebody who has more, each is new, or might be
 MOST_WARNINGS = 100
 LONGEST_NAME, LONGEST_TEXT = 200, 2000  # characters
 PEOPLE = "user_sessions"  # the stream whose bookmark names people
 
 _FILE = re.compile(r"(?P<day>\d{8})T\d{6}Z-[0-9a-f]{8}(?P<idle>-idle)?\.json", re.ASCII)
-_LOGIN = re.compile(r"//[^/@\s]*@")
 
 
 class ReportFile:
@@ -59,6 +59,7 @@ class ReportFile:
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._began))}-{os.urandom(4).hex()}"
         self._at = 0.0  # on the monotonic clock: when it was written last
         self._has_failed = self._has_ended = False
+        self._others: _Others | None = None
         self._judged: set[str] = set()  # names of custom variables
         self._new: set[str] = set()  # of these, those that no report had
         self.before: Mapping[str, Any] | None = None
@@ -69,15 +70,20 @@ class ReportFile:
         folder, people = settings.get("report_dir"), settings.get("sessions_for")
         if not isinstance(folder, str) or not folder or "\0" in folder:
             return
-        self._folder = Path(folder).absolute()
-        self._settings = {name: _shown(name, value) for name, value in settings.items()}
-        if isinstance(people, list):
-            named = [one for one in people if isinstance(one, str)]
-            self._people.hide([*named, *(one for one in map(_value, named) if len(one) >= SHORTEST_SECRET)])
-        logging.getLogger(NAME).addHandler(self._warnings)
+        logger = logging.getLogger(NAME)
+        if logger.level > logging.WARNING:  # then fewer are printed, and as many kept
+            for handler in logger.handlers:
+                handler.setLevel(logger.level)
+            logger.setLevel(logging.WARNING)
+        logger.addHandler(self._warnings)
         with self._forgiving():
             from tap_fullstory.storage import remove_left  # only who wants reports waits for it
 
+            self._settings = {name: _shown(name, value) for name, value in settings.items()}
+            named = list(_texts(people))
+            values = [one for one in map(_value, named) if len(one) >= SHORTEST_SECRET]
+            self._people.hide([*named, *values, *([shown(bare(people))] if named else ())])  # as errors show them
+            self._folder = Path(folder).absolute()
             remove_left(self._folder)
         self.update()
 
@@ -103,17 +109,17 @@ class ReportFile:
             self._write(self._folder, status, error)
             if status == 0 and not (self._report.records or self._report.fetched or self._warnings.texts):
                 (self._folder / f"{self._run}.json").rename(self._folder / f"{self._run}-idle.json")
-            thin(self._folder, time.time(), self.keep_days)
+            thin(self._folder, time.time(), self.keep_days, self._run)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
         """Let a run go on that cannot write its report, and say so once."""
         try:
             yield
-        except OSError as error:
+        except Exception as error:  # also what we got wrong here: the data matter more
             if not self._has_failed:
                 self._has_failed = True
-                why = error.strerror or error
+                why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
                 LOGGER.warning("No report of this run in %s (%s); all else goes on. See report_dir.", self._folder, why)
 
     def _write(self, folder: Path, status: int | None, error: str | None) -> None:
@@ -121,7 +127,9 @@ class ReportFile:
 
         folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
         unjudged = {_short(name) for name in list(self._report.custom)} - self._judged
-        self._new |= _unnamed(folder, self._run, unjudged)
+        if unjudged:
+            self._others = self._others or _Others(folder, self._run)
+            self._new |= self._others.unnamed(unjudged)
         self._judged |= unjudged
         document = {
             "format": FORMAT,
@@ -164,12 +172,13 @@ class _Warnings(logging.Handler):
             self.left_out += 1
 
 
-def thin(folder: Path, now: float, keep_days: float | None) -> None:
+def thin(folder: Path, now: float, keep_days: float | None, run: str = "") -> None:
     """Remove reports that are older than *keep_days*, and of old ones that found nothing all but the last of a day.
 
     Args:
         now: Unix seconds.
         keep_days: None: for ever.
+        run: the one whose report stays, whatever the clock said when it began.
     """
     found = sorted(filter(None, map(_FILE.fullmatch, os.listdir(folder))), key=lambda one: one[0])
     oldest = "" if keep_days is None else _stamp(now - keep_days * DAY)
@@ -177,23 +186,27 @@ def thin(folder: Path, now: float, keep_days: float | None) -> None:
     last = {one["day"]: one[0] for one in found}
     for one in found:
         is_one_of_many = one["idle"] and one[0] < week_ago and one[0] != last[one["day"]]
-        if one[0] < oldest or is_one_of_many:
+        if (one[0] < oldest or is_one_of_many) and not (run and one[0].startswith(run)):
             with suppress(OSError):  # another run may have removed it
                 (folder / one[0]).unlink()
 
 
-def _unnamed(folder: Path, run: str, names: set[str]) -> set[str]:
-    """Return those of *names* that no other report in the folder has; a look at the newest will mostly do."""
-    left = set(names)
-    for name in sorted(os.listdir(folder), reverse=True) if left else ():
-        found = _FILE.fullmatch(name)
-        if not left:
-            break
-        if not found or found["idle"] or name.startswith(run):
-            continue
-        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # no report
-            left -= json.loads((folder / name).read_bytes())["custom_variables"]["values"].keys()
-    return left
+class _Others:
+    """The names of custom variables in other reports, each of which is read once, the newest first."""
+
+    def __init__(self, folder: Path, run: str) -> None:
+        found = filter(None, map(_FILE.fullmatch, os.listdir(folder)))
+        self._unread = sorted(folder / one[0] for one in found if not one["idle"] and not one[0].startswith(run))
+        self._known: set[str] = set()
+
+    def unnamed(self, names: set[str]) -> set[str]:
+        """Return those of *names* that no other report has; a look at the newest will mostly do."""
+        left = names - self._known
+        while left and self._unread and len(self._known) < MOST_KNOWN:
+            with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # no report
+                self._known.update(json.loads(self._unread.pop().read_bytes())["custom_variables"]["values"].keys())
+            left -= self._known
+        return left
 
 
 def _counted(report: Report, new: set[str]) -> dict[str, Any]:
@@ -270,7 +283,16 @@ def _shown(name: str, value: Any) -> Any:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):  # of settings that were not checked
         return HIDDEN
-    return _LOGIN.sub("//", value) if isinstance(value, str) else value
+    return bare(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in the value of a setting, checked or not."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def _value(person: str) -> str:

@@ -385,6 +385,17 @@ def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, repor
 
 
 @only_data_export
+def test_warnings_are_kept_whatever_is_printed(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """With LOGLEVEL=ERROR a run that misses a day would look as if all were well."""
+    emulator.bundles = [bundle(0), bundle(2)]
+
+    run = run_tap(settings=reports.settings, env={"LOGLEVEL": "ERROR"})
+
+    assert (0, "") == (run.status, run.stderr)
+    assert any("No bundle covers" in text for text in reports.only()["warnings"])
+
+
+@only_data_export
 def test_given_up_gaps_and_skipped_bundles_are_named(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
     """What will never come would look as if it were still on its way."""
     emulator.bundles = [bundle(0), bundle(2), bundle(3)]
