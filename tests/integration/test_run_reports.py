@@ -439,6 +439,21 @@ def test_files_are_reported_like_messages(run_tap: Tap, emulator: Emulator, repo
 
 
 @only_data_export
+def test_what_a_damaged_bundle_costs_is_its_own(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """A bundle that had to be downloaded twice could not be told from others, nor could its records be trusted."""
+    emulator.bundles = [bundle(0), bundle(1, 5)]
+    emulator.faults = [Fault(GET, wrong_crc=True, match={"id": str(emulator.bundles[1].id)})]
+
+    done = run_tap.bare(run_tap.command("--to", str(run_tap.folder / "files"), settings=reports.settings)[3:])
+
+    report = reports.only()
+    assert (0, 1) == (done.returncode, report["retries"])
+    assert [(3, 0), (5, 1)] == [(one["records"], one["retries"]) for one in report["bundles"]]
+    assert 8 == report["records"] == report["streams"][0]["records"]
+    assert report["bytes"] == sum(one["bytes"] for one in report["bundles"])
+
+
+@only_data_export
 def test_what_is_no_run_leaves_no_report(run_tap: Tap, reports: Reports) -> None:
     """A monitor would take a check by hand for the nightly run."""
     for mode in ("--test", "--discover", "--about"):
