@@ -6,6 +6,7 @@ minute. No run fails for its report.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -13,8 +14,9 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ LOGGER = logging.getLogger(__name__)
 
 FORMAT = 1
 INTERVAL = 60.0  # seconds between two writes while a run works
+PATIENCE = 5.0  # seconds for which a run waits for the folder
 DAY = 86400  # seconds
 WEEK = 7 * DAY  # after that, of runs that found nothing, one a day stays
 MOST_NAMES = 1000  # of custom variables, or of columns with one kind of change
@@ -58,7 +61,9 @@ class ReportFile:
         self._began = time.time()
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._began))}-{os.urandom(4).hex()}"
         self._at = 0.0  # on the monotonic clock: when it was written last
-        self._has_failed = self._has_ended = False
+        self._has_begun = self._has_failed = self._has_ended = False
+        self._mode = 0o600  # who may read it
+        self._thread: threading.Thread | None = None  # that wrote it last, or does so still
         self._others: _Others | None = None
         self._judged: set[str] = set()  # names of custom variables
         self._new: set[str] = set()  # of these, those that no report had
@@ -77,22 +82,22 @@ class ReportFile:
             logger.setLevel(logging.WARNING)
         logger.addHandler(self._warnings)
         with self._forgiving():
-            from tap_fullstory.storage import remove_left  # only who wants reports waits for it
+            from tap_fullstory.storage import OPEN_TO_ALL, umask  # only who wants reports waits for it
 
+            self._mode = OPEN_TO_ALL & ~umask()  # now, while nobody else looks: to look is to change it
             self._settings = {name: _shown(name, value) for name, value in settings.items()}
             named = list(_texts(people))
             values = [one for one in map(_value, named) if len(one) >= SHORTEST_SECRET]
             self._people.hide([*named, *values, *([shown(bare(people))] if named else ())])  # as errors show them
             self._folder = Path(folder).absolute()
-            remove_left(self._folder)
         self.update()
 
     def update(self) -> None:
         """Write the report anew if that is due."""
-        if self._folder and (not self._at or time.monotonic() - self._at >= INTERVAL):
+        is_busy = self._thread is not None and self._thread.is_alive()
+        if self._folder and not is_busy and (not self._at or time.monotonic() - self._at >= INTERVAL):
             self._at = time.monotonic()
-            with self._lock, self._forgiving():
-                self._write(self._folder, None, None)
+            self._patiently(partial(self._write, self._folder, None, None))
 
     def end(self, status: int, error: str | None) -> None:
         """Write the report for the last time, and remove old ones; from any thread.
@@ -100,16 +105,30 @@ class ReportFile:
         Args:
             error: what was said of it; None: all went well.
         """
-        if not self._folder:
-            return
-        with self._lock, self._forgiving():
-            if self._has_ended:
-                return
-            self._has_ended = True
-            self._write(self._folder, status, error)
-            if status == 0 and not (self._report.records or self._report.fetched or self._warnings.texts):
-                (self._folder / f"{self._run}.json").rename(self._folder / f"{self._run}-idle.json")
-            thin(self._folder, time.time(), self.keep_days, self._run)
+        if self._folder:
+            self._patiently(partial(self._end, self._folder, status, error))
+
+    def _end(self, folder: Path, status: int, error: str | None) -> None:
+        self._has_ended = True
+        self._write(folder, status, error)
+        if status == 0 and not (self._report.records or self._report.fetched or self._warnings.texts):
+            (folder / f"{self._run}.json").rename(folder / f"{self._run}-idle.json")
+        thin(folder, time.time(), self.keep_days, self._run)
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        """Do it, but go on without it if the folder does not answer, as network drives do."""
+
+        def forgiving() -> None:
+            with self._lock, self._forgiving():
+                if not self._has_ended:
+                    work()
+
+        with self._forgiving():
+            self._thread = thread = threading.Thread(target=forgiving, name="report", daemon=True)
+            thread.start()
+            thread.join(PATIENCE)
+            if thread.is_alive():
+                raise TimeoutError(errno.ETIMEDOUT, "it does not answer")
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -123,9 +142,12 @@ class ReportFile:
                 LOGGER.warning("No report of this run in %s (%s); all else goes on. See report_dir.", self._folder, why)
 
     def _write(self, folder: Path, status: int | None, error: str | None) -> None:
-        from tap_fullstory.storage import OPEN_TO_ALL, umask, write_atomically
+        from tap_fullstory.storage import remove_left, write_atomically
 
         folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        if not self._has_begun:
+            remove_left(folder)
+            self._has_begun = True
         unjudged = {_short(name) for name in list(self._report.custom)} - self._judged
         if unjudged:
             self._others = self._others or _Others(folder, self._run)
@@ -148,7 +170,7 @@ class ReportFile:
         }
         text = json.dumps(FORMATTER.hidden_in(document), ensure_ascii=False, separators=(",", ":"))
         data = text.encode(errors="replace") + b"\n"
-        write_atomically(folder / f"{self._run}.json", data, mode=OPEN_TO_ALL & ~umask())
+        write_atomically(folder / f"{self._run}.json", data, mode=self._mode)
 
     def _text(self, text: str) -> str:
         """Return what was said to people as the report may hold it."""

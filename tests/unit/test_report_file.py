@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -51,10 +53,12 @@ def test_a_report_is_there_from_the_beginning_and_follows_the_run(run: Run, monk
     assert (None, 5) == (run.read()["status"], run.read()["records"])
 
 
-def test_the_first_end_counts(run: Run) -> None:
+def test_the_first_end_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal that comes while the last report is written would make a failed run of a good one."""
     run.file.end(0, None)
     run.file.end(143, "Stopped.")
+    monkeypatch.setattr(report_file, "INTERVAL", 0.0)
+    run.file.update()
 
     assert (0, None) == (run.read()["status"], run.read()["error"])
 
@@ -196,3 +200,27 @@ def test_other_reports_are_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) 
     run.file.update()
 
     assert ["evt_new_0", "evt_new_1"] == run.read()["custom_variables"]["new"]
+
+
+def test_a_folder_that_does_not_answer_holds_nobody_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network drive that hangs would keep the data away, which go elsewhere."""
+    monkeypatch.setattr(report_file, "INTERVAL", 0.0)
+    monkeypatch.setattr(report_file, "PATIENCE", 0.1)
+    pipe = run.folder / "20260101T000000Z-00000000.json"
+    os.mkfifo(pipe)  # whoever opens it waits for somebody who writes
+    run.report.custom["evt_a_str"] = 1
+    for _ in range(3):
+        run.file.update()
+    waiting = [thread for thread in threading.enumerate() if thread.name == "report"]
+    run.file.end(0, None)
+
+    assert 1 == len(waiting)
+    assert ["does not answer" in text for text in caplog.messages] == [True]
+    pipe.write_text("", "utf-8")
+    for thread in threading.enumerate():
+        if thread.name == "report":
+            thread.join()
+    pipe.unlink()
+    assert 0 == run.read()["status"]
