@@ -300,7 +300,7 @@ def _sync_reported(args: argparse.Namespace, began: float, report: Report, repor
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.signals import Stop
     from tap_fullstory.spool import Spool
-    from tap_fullstory.state import parse_events_bookmark
+    from tap_fullstory.state import BEGUN, parse_events_bookmark
     from tap_fullstory.streams import Run
     from tap_fullstory.sync import sync
 
@@ -308,7 +308,8 @@ def _sync_reported(args: argparse.Namespace, began: float, report: Report, repor
     gc.enable()
     parsed, selected, bookmarks, begun = _inputs(args, report_file.begin)
     report_file.keep_days = parsed.report_keep_days
-    report_file.before = {"bookmarks": bookmarks} if args.state is not None else None
+    if args.state is not None:
+        report_file.before = {"bookmarks": bookmarks, **({BEGUN: begun} if begun else {})}
     report.skip_bundles = parsed.skip_bundles
     left = parse_events_bookmark(bookmarks.get("events"))
     report.gaps = left.gaps if left else ()  # also if the run ends before it looks for them

@@ -47,7 +47,7 @@ class ReportFile:
     """Writes the report of this run; nothing, unless `begin` finds that one is wanted.
 
     Attributes:
-        before: the bookmarks that the run was given; None: no state.
+        before: the state that the run was given; None: none.
         keep_days: how long reports are kept; None: for ever.
     """
 

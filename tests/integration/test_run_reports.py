@@ -385,6 +385,17 @@ def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, repor
 
 
 @only_data_export
+def test_the_state_of_before_is_all_of_it(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """Who looks for the reason why a stream was first would not see that an earlier run had begun it."""
+    emulator.bundles = [bundle(0)]
+    state = {"bookmarks": {}, "currently_syncing": "segments"}
+
+    run_tap(settings=reports.settings, catalog=catalog("events", "segments"), state=state)
+
+    assert state == reports.only()["state"]["before"]
+
+
+@only_data_export
 def test_warnings_are_kept_whatever_is_printed(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
     """With LOGLEVEL=ERROR a run that misses a day would look as if all were well."""
     emulator.bundles = [bundle(0), bundle(2)]
