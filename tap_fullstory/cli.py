@@ -311,7 +311,9 @@ def _sync_reported(args: argparse.Namespace, began: float, report: Report, repor
     if args.state is not None:
         report_file.before = {"bookmarks": bookmarks, **({BEGUN: begun} if begun else {})}
     report.skip_bundles = parsed.skip_bundles
-    left = parse_events_bookmark(bookmarks.get("events"))
+    streams = {stream.name for stream, _ in selected}
+    is_log_alone = "bundles" in streams and "events" not in streams
+    left = parse_events_bookmark(bookmarks.get("bundles" if is_log_alone else "events"))
     report.gaps = left.gaps if left else ()  # also if the run ends before it looks for them
     if args.to is not None and parsed.batch_config:
         raise ConfigError('"batch_config" is for a target that reads stdout, --to is for none: leave one of them out.')

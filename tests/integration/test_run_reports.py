@@ -372,13 +372,14 @@ def test_gaps_late_bundles_and_what_is_read_again(run_tap: Tap, emulator: Emulat
 
 
 @only_data_export
-def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+@pytest.mark.parametrize("stream", ["events", "bundles"])
+def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, reports: Reports, stream: str) -> None:
     """A key that is refused for a day would end the warning of a gap, as if its bundle had come."""
     emulator.bundles = [bundle(0), bundle(2)]
     settings = {**reports.settings, "gap_check_hours": 1_000_000}
-    first = run_tap(settings=settings)
+    first = run_tap(settings=settings, catalog=catalog(stream))
     emulator.faults = [Fault(LIST, status=401)]
-    run_tap(settings=settings, state=first.states[-1])
+    run_tap(settings=settings, catalog=catalog(stream), state=first.states[-1])
 
     before, after = reports.all()
     assert [[rfc(FIRST + DAY), rfc(FIRST + 2 * DAY)]] == before["gaps"] == after["gaps"]
