@@ -300,7 +300,7 @@ def _sync_reported(args: argparse.Namespace, began: float, report: Report, repor
     from tap_fullstory.metrics import Metrics
     from tap_fullstory.signals import Stop
     from tap_fullstory.spool import Spool
-    from tap_fullstory.state import parse_events_bookmark
+    from tap_fullstory.state import BEGUN, parse_events_bookmark
     from tap_fullstory.streams import Run
     from tap_fullstory.sync import sync
 
@@ -308,9 +308,12 @@ def _sync_reported(args: argparse.Namespace, began: float, report: Report, repor
     gc.enable()
     parsed, selected, bookmarks, begun = _inputs(args, report_file.begin)
     report_file.keep_days = parsed.report_keep_days
-    report_file.before = {"bookmarks": bookmarks} if args.state is not None else None
+    if args.state is not None:
+        report_file.before = {"bookmarks": bookmarks, **({BEGUN: begun} if begun else {})}
     report.skip_bundles = parsed.skip_bundles
-    left = parse_events_bookmark(bookmarks.get("events"))
+    streams = {stream.name for stream, _ in selected}
+    is_log_alone = "bundles" in streams and "events" not in streams
+    left = parse_events_bookmark(bookmarks.get("bundles" if is_log_alone else "events"))
     report.gaps = left.gaps if left else ()  # also if the run ends before it looks for them
     if args.to is not None and parsed.batch_config:
         raise ConfigError('"batch_config" is for a target that reads stdout, --to is for none: leave one of them out.')

@@ -44,6 +44,7 @@ HOURS_A_DAY = 24
 SHORTEST_WINDOW = 0.25  # hours
 LONGEST_LOOK_BACK = 1_000_000.0  # hours, more than a century
 LONGEST_SILENCE = 2_000_000.0  # seconds; the system counts them in milliseconds of 31 bits
+DEEPEST_SHOWN = 9  # lists and objects in each other: no setting is made of more than three
 SHORTEST_SECRET = 4  # characters; hiding "1" would leave no number readable
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
@@ -285,14 +286,14 @@ def _custom_columns(value: Any) -> tuple[Field, ...]:
     for one in fields:
         (name,) = one.source_names
         if name in variables:
-            raise _Wrong(f"each custom variable once, but {_shown(name)} is there twice")
+            raise _Wrong(f"each custom variable once, but {shown(name)} is there twice")
         variables.add(name)
-        own = f"{_shown(one.name)} (of {_shown(name)})"
+        own = f"{shown(one.name)} (of {shown(name)})"
         other = taken.setdefault(one.name.lower(), own)
         if other is not own:
             raise _Wrong(f"columns that differ in more than their case, but {own} and {other} do not")
         if name in FIELD_OF:
-            raise _Wrong(f"custom variables, but {_shown(name)} is documented and has its column")
+            raise _Wrong(f"custom variables, but {shown(name)} is documented and has its column")
     return fields
 
 
@@ -353,7 +354,7 @@ def _custom_column(value: Any) -> Field:
     if not isinstance(column, str) or not column or column != column_name(column):
         raise _Wrong(
             "as a column a name without dots, quotes, backslashes and control characters, of "
-            f"{LONGEST_COLUMN} bytes at most, but found {_shown(column)}"
+            f"{LONGEST_COLUMN} bytes at most, but found {shown(column)}"
         )
     return custom_field(name, column)
 
@@ -381,7 +382,7 @@ def _members(value: Any, where: str, known: tuple[str, ...]) -> dict[str, Any]:
     """Return what is set of an object inside a setting, *where* it is there, "" for the whole."""
     if not isinstance(value, dict):
         raise _Wrong(f'an object as its "{where}"' if where else f"an object with {', '.join(known)}")
-    unknown = [_shown(f"{where}.{name}" if where else name) for name in value if name not in known]
+    unknown = [shown(f"{where}.{name}" if where else name) for name in value if name not in known]
     if unknown:
         raise _Wrong(f"no {', '.join(unknown)}: {where or 'it'} has the members {', '.join(known)}")
     return {name: one for name, one in value.items() if one is not None}
@@ -721,13 +722,13 @@ def _check_names(config: Config) -> None:
             if name in known:
                 why = _why_not(setting, name, known[name])
             elif name.lower() in nearest and not _PATTERN.search(name):
-                pattern = _shown(f"[{name[0]}]{name[1:]}")
+                pattern = shown(f"[{name[0]}]{name[1:]}")
                 why = (
-                    f"which differs from {_shown(nearest[name.lower()])} in case alone. Write that, or, if a custom "
+                    f"which differs from {shown(nearest[name.lower()])} in case alone. Write that, or, if a custom "
                     f"variable is called so, the pattern {pattern}."
                 )
             if why:
-                raise ConfigError(f'"{setting}" names {_shown(name)}, {why}')
+                raise ConfigError(f'"{setting}" names {shown(name)}, {why}')
 
 
 def _why_not(setting: str, name: str, field: Field | None) -> str:
@@ -753,7 +754,7 @@ def parse_setting(name: str, value: Any) -> Any:
     try:
         return setting.parse(value)
     except _Wrong as wrong:
-        found = f"a secret {_json_type(value)}" if setting.secret else _shown(_bare(value))
+        found = f"a secret {_json_type(value)}" if setting.secret else shown(bare(value))
         raise ConfigError(
             f'"{name}" is not as expected: found {found}, expected {wrong}. '
             "See sample_config.json for a working example."
@@ -781,7 +782,7 @@ def unknown_settings(settings: Mapping[str, Any]) -> list[str]:
         import difflib  # who makes no mistake does not wait for it
 
         near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)
-        warnings.append(f'The setting "{_shown(name)[1:-1]}" is not known and is ignored; did you mean "{near[0]}"?')
+        warnings.append(f'The setting "{shown(name)[1:-1]}" is not known and is ignored; did you mean "{near[0]}"?')
     return sorted(warnings)
 
 
@@ -836,14 +837,20 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def _bare(value: Any) -> Any:
-    """Return a URL without what may be secret in it: user, password, query, fragment; anything else as it is."""
+def bare(value: Any, levels: int = DEEPEST_SHOWN) -> Any:
+    """Return URLs without what may be secret in them: user, password, query, fragment; anything else as it is."""
+    if isinstance(value, dict | list) and not levels:
+        return "…"
+    if isinstance(value, dict):
+        return {name: bare(one, levels - 1) for name, one in value.items()}
+    if isinstance(value, list):
+        return [bare(one, levels - 1) for one in value]
     if not isinstance(value, str) or "//" not in value:
         return value
     return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

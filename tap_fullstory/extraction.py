@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -283,7 +284,7 @@ class Extraction:
             if not damage:
                 return
             yield Records(0, b"", 0, file.time_extracted, origin=_origin(piece, file, BEGINNING), void=True), None
-            for done in ahead(file.repair, [damage], 0):
+            for done in ahead(partial(self._repair, piece.bundle, file.repair), [damage], 0):
                 if done is None:
                     self._run.idle()
         if self._layout is None:
@@ -302,6 +303,10 @@ class Extraction:
             else:
                 records = Records(0, chunk.data, chunk.events, file.time_extracted, window=piece.window or ALL)
             yield replace(records, origin=origin), position
+
+    def _repair(self, bundle: Bundle, repair: Callable[[BundleError], None], damage: BundleError) -> None:
+        with self._run.report.fetching(bundle):
+            repair(damage)
 
     def _read_unchecked(
         self, piece: Piece, file: SpoolFile

@@ -58,11 +58,13 @@ class Stop:
 
     def _leave(self, signum: int) -> None:
         """End the process, whatever its threads do."""
-        if self._last_words:
-            thread = threading.Thread(target=self._last_words, args=(signum,), name="last words", daemon=True)
-            thread.start()
-            thread.join(LAST_WORDS)
-        os._exit(128 + signum)
+        try:
+            if self._last_words:
+                thread = threading.Thread(target=self._last_words, args=(signum,), name="last words", daemon=True)
+                thread.start()
+                thread.join(LAST_WORDS)
+        finally:  # also where no thread can be started any more
+            os._exit(128 + signum)
 
     @property
     def asked(self) -> bool:

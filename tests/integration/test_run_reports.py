@@ -372,16 +372,39 @@ def test_gaps_late_bundles_and_what_is_read_again(run_tap: Tap, emulator: Emulat
 
 
 @only_data_export
-def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+@pytest.mark.parametrize("stream", ["events", "bundles"])
+def test_a_run_that_fails_forgets_no_gap(run_tap: Tap, emulator: Emulator, reports: Reports, stream: str) -> None:
     """A key that is refused for a day would end the warning of a gap, as if its bundle had come."""
     emulator.bundles = [bundle(0), bundle(2)]
     settings = {**reports.settings, "gap_check_hours": 1_000_000}
-    first = run_tap(settings=settings)
+    first = run_tap(settings=settings, catalog=catalog(stream))
     emulator.faults = [Fault(LIST, status=401)]
-    run_tap(settings=settings, state=first.states[-1])
+    run_tap(settings=settings, catalog=catalog(stream), state=first.states[-1])
 
     before, after = reports.all()
     assert [[rfc(FIRST + DAY), rfc(FIRST + 2 * DAY)]] == before["gaps"] == after["gaps"]
+
+
+@only_data_export
+def test_the_state_of_before_is_all_of_it(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """Who looks for the reason why a stream was first would not see that an earlier run had begun it."""
+    emulator.bundles = [bundle(0)]
+    state = {"bookmarks": {}, "currently_syncing": "segments"}
+
+    run_tap(settings=reports.settings, catalog=catalog("events", "segments"), state=state)
+
+    assert state == reports.only()["state"]["before"]
+
+
+@only_data_export
+def test_warnings_are_kept_whatever_is_printed(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """With LOGLEVEL=ERROR a run that misses a day would look as if all were well."""
+    emulator.bundles = [bundle(0), bundle(2)]
+
+    run = run_tap(settings=reports.settings, env={"LOGLEVEL": "ERROR"})
+
+    assert (0, "") == (run.status, run.stderr)
+    assert any("No bundle covers" in text for text in reports.only()["warnings"])
 
 
 @only_data_export
@@ -425,6 +448,21 @@ def test_files_are_reported_like_messages(run_tap: Tap, emulator: Emulator, repo
     assert (0, 0) == (done.returncode, report["status"])
     assert [3, 5] == [one["records"] for one in report["bundles"]]
     assert json.loads(state.read_bytes()) == report["state"]["after"]
+
+
+@only_data_export
+def test_what_a_damaged_bundle_costs_is_its_own(run_tap: Tap, emulator: Emulator, reports: Reports) -> None:
+    """A bundle that had to be downloaded twice could not be told from others, nor could its records be trusted."""
+    emulator.bundles = [bundle(0), bundle(1, 5)]
+    emulator.faults = [Fault(GET, wrong_crc=True, match={"id": str(emulator.bundles[1].id)})]
+
+    done = run_tap.bare(run_tap.command("--to", str(run_tap.folder / "files"), settings=reports.settings)[3:])
+
+    report = reports.only()
+    assert (0, 1) == (done.returncode, report["retries"])
+    assert [(3, 0), (5, 1)] == [(one["records"], one["retries"]) for one in report["bundles"]]
+    assert 8 == report["records"] == report["streams"][0]["records"]
+    assert report["bytes"] == sum(one["bytes"] for one in report["bundles"])
 
 
 @only_data_export

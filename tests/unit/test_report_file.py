@@ -2,12 +2,17 @@
 
 import json
 import logging
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tap_fullstory import report_file
+from tap_fullstory.config import parse_setting
+from tap_fullstory.errors import ConfigError
 from tap_fullstory.logs import NAME
 from tap_fullstory.report import Change, Report
 from tap_fullstory.report_file import LONGEST_NAME, LONGEST_TEXT, MOST_NAMES, MOST_WARNINGS, ReportFile
@@ -48,10 +53,12 @@ def test_a_report_is_there_from_the_beginning_and_follows_the_run(run: Run, monk
     assert (None, 5) == (run.read()["status"], run.read()["records"])
 
 
-def test_the_first_end_counts(run: Run) -> None:
+def test_the_first_end_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal that comes while the last report is written would make a failed run of a good one."""
     run.file.end(0, None)
     run.file.end(143, "Stopped.")
+    monkeypatch.setattr(report_file, "INTERVAL", 0.0)
+    run.file.update()
 
     assert (0, None) == (run.read()["status"], run.read()["error"])
 
@@ -75,7 +82,7 @@ def test_settings_that_were_not_checked_are_shown_without_harm(tmp_path: Path) -
 
     settings = run.read()["settings"]
     assert {"***"} == {settings[name] for name in ("api_key", "max_runtime", "event_types", "sessions_for", "apikey")}
-    assert ("https://host/x", "half a ? pair") == (settings["export_url"], settings["user_agent"])
+    assert ("https://***@host/x", "half a ? pair") == (settings["export_url"], settings["user_agent"])
 
 
 @pytest.mark.parametrize("folder", [None, 5, "", "a\0b", ["reports"]])
@@ -120,3 +127,100 @@ def test_files_that_are_no_reports_do_not_matter(run: Run) -> None:
     assert 2 == len(names)
     newest = max(run.folder.iterdir(), key=lambda path: path.name)
     assert ["evt_a_str"] == json.loads(newest.read_bytes())["custom_variables"]["new"]
+
+
+def test_no_run_fails_for_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that cannot be made would keep the data away: a path that is no text, settings without a bottom."""
+    deep: list[Any] = []
+    for _ in range(600):
+        deep = [deep]
+    for settings in ({"report_dir": "half a \ud800 pair"}, {"report_dir": str(tmp_path), "event_types": deep}):
+        file = ReportFile(Report())
+        file.begin(settings)
+        file.end(0, None)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    file = ReportFile(Report())
+    file.begin({"report_dir": "reports"})
+    file.end(0, None)
+
+
+@pytest.mark.parametrize(
+    "people",
+    ["jane@example.com", [{"email": "jane@example.com"}], [*["email:jane.of.the.long.name@example.com"] * 9, 5]],
+)
+def test_an_error_in_the_list_of_people_names_none(tmp_path: Path, people: Any) -> None:
+    """A mistake in sessions_for, as simple as brackets that are missing, would put people into a report."""
+    run = Run(tmp_path, sessions_for=people)
+    with pytest.raises(ConfigError) as found:
+        parse_setting("sessions_for", people)
+    assert "jane" in str(found.value)
+
+    run.file.end(78, str(found.value))
+
+    assert "jane" not in json.dumps(run.read())
+    assert "sessions_for" in run.read()["error"]
+
+
+def test_a_login_in_a_url_is_hidden_wherever_it_stands(tmp_path: Path) -> None:
+    """A password in a URL, of a proxy or of a bucket, would be sent around with the report."""
+    batch = {"storage": {"root": "s3://me:pass/w@rd@bucket/x"}, "more": ["s3://me:passw@rd@bucket/x?token=rd"]}
+    run = Run(tmp_path, batch_config=batch, export_url="https://me:pa@ss/w@rd@host/x?token=rd")
+    with pytest.raises(ConfigError) as found:
+        parse_setting("batch_config", batch["more"])
+    run.file.end(78, str(found.value))
+
+    assert "rd" not in json.dumps(run.read()["settings"])
+    assert "rd@" not in run.read()["error"]
+    assert run.read()["settings"]["batch_config"]["storage"]["root"].endswith("bucket/x")
+
+
+def test_a_run_does_not_remove_its_own_report(tmp_path: Path) -> None:
+    """A machine whose clock is set only after it has begun, or a run longer than reports are kept, would leave none."""
+    with pytest.MonkeyPatch.context() as unset:
+        unset.setattr(time, "time", lambda: 0.0)
+        run = Run(tmp_path)
+    run.file.keep_days = 1.0
+
+    run.file.end(69, "Try again.")
+
+    assert 69 == run.read()["status"]
+
+
+def test_other_reports_are_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account with new names in each bundle would read years of reports once a minute, and do nothing else."""
+    other = run.folder / "20260101T000000Z-00000000.json"
+    other.write_text(json.dumps({"custom_variables": {"values": {"evt_a": 1, "evt_b": 1}}}), "utf-8")
+    monkeypatch.setattr(report_file, "INTERVAL", 0.0)
+    run.report.custom["evt_new_0"] = 1
+    run.file.update()
+    other.unlink()
+    run.report.custom.update(["evt_a", "evt_new_1"])
+    run.file.update()
+
+    assert ["evt_new_0", "evt_new_1"] == run.read()["custom_variables"]["new"]
+
+
+def test_a_folder_that_does_not_answer_holds_nobody_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network drive that hangs would keep the data away, which go elsewhere."""
+    monkeypatch.setattr(report_file, "INTERVAL", 0.0)
+    monkeypatch.setattr(report_file, "PATIENCE", 0.1)
+    pipe = run.folder / "20260101T000000Z-00000000.json"
+    os.mkfifo(pipe)  # whoever opens it waits for somebody who writes
+    run.report.custom["evt_a_str"] = 1
+    for _ in range(3):
+        run.file.update()
+    waiting = [thread for thread in threading.enumerate() if thread.name == "report"]
+    run.file.end(0, None)
+
+    assert 1 == len(waiting)
+    assert ["does not answer" in text for text in caplog.messages] == [True]
+    pipe.write_text("", "utf-8")
+    for thread in threading.enumerate():
+        if thread.name == "report":
+            thread.join()
+    pipe.unlink()
+    assert 0 == run.read()["status"]
