@@ -27,7 +27,7 @@ class Kind(Enum):
     MISSING = "missing: no bundle was listed, later runs look again"
     GIVEN_UP = "missing: given up, later runs do not look again"
     EARLIER = "written, but its report is not here"
-    DUE = "could have been delivered by now, but not written"
+    DUE = "due by now, but not written"
     FUTURE = "in the future: Fullstory cannot have delivered it yet"
 
 
