@@ -249,12 +249,17 @@ def unwritable(draft: Draft, error: OSError) -> SpoolError:
 def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a file that is the old one or the new one at any moment, also when the machine stops.
 
+    A pipe or a device is written to as it is: it must not become a file.
+
     Args:
         mode: who may read it; None: who may read the old one, and of a new one nobody else.
 
     Raises:
         OSError: it cannot be written.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(data)
+        return
     target = path.resolve()  # behind a link, which stays
     with Draft(target.parent) as draft:
         draft.file.write(data)

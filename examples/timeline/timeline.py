@@ -101,6 +101,8 @@ class ParquetFiles:
         except ImportError:
             raise missing("Parquet files", "pyarrow") from None
         below = path / table.rpartition(".")[2]  # the tap has a folder for each stream
+        if (path / "_manifests").is_dir() and not below.is_dir():
+            raise TimelineError(f"There is no table {below.name!r} in {path}.")
         folder = below if below.is_dir() else path
         # in the order of names, a bundle that was read again comes after what it replaces
         files = (
@@ -1044,6 +1046,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.replay_root and not re.match(r"https://[^/\s]+/", given.replay_root):
         parser.error(f"--replay-root is not an https:// address: {given.replay_root}")
+    if "" in (given.session, given.user):  # as of a variable that is not set: not somebody else's session
+        parser.error("--session and --user cannot be empty")
     try:
         session = find_session(open_table(given.place, given.table), session=given.session, user=given.user)
         content = page(session, given.replay_root)
@@ -1063,7 +1067,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write(path: Path, content: str) -> None:
-    """Put a file in its place in one step, for its owner only."""
+    """Put a file in its place in one step, for its owner only; a pipe or a device is no file to be replaced."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_text(content, encoding="utf-8")
+        return
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(handle, "w", encoding="utf-8") as file:

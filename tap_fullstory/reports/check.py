@@ -133,8 +133,9 @@ def standing(at: Health | None) -> str:
             f"{lasting(at.lag)} behind: the bundle up to {to_text(at.next_stop)} could have been delivered since "
             f"{to_text(at.due)}"
         )
-    wanted = "all that Fullstory could have delivered by now" if at.next_stop is not None else "all that is wanted"
-    return f"{wanted} is written, up to {to_text(at.until)}"
+    if at.next_stop is None:  # of windows side by side, others may be behind it
+        return f"a run has reached its end_date; the newest that is written ends at {to_text(at.until)}"
+    return f"all that Fullstory could have delivered by now is written, up to {to_text(at.until)}"
 
 
 def ending(run: RunReport) -> str:

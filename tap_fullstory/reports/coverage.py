@@ -26,8 +26,8 @@ class Kind(Enum):
     SKIPPED = "passed over, as skip_bundles says"
     MISSING = "missing: no bundle was listed, later runs look again"
     GIVEN_UP = "missing: given up, later runs do not look again"
-    EARLIER = "written, but its report is not here any more"
-    DUE = "could have been delivered by now, and is not written"
+    EARLIER = "written, but its report is not here"
+    DUE = "due by now, but not written"
     FUTURE = "in the future: Fullstory cannot have delivered it yet"
 
 

@@ -24,7 +24,8 @@ def summary(verdict: Verdict) -> str:
         parts.append(f"the last run ended {time(last.ended_at or last.updated_at)}: {outcome(last, verdict.now)[0]}")
     if at is not None and at.until is not None:
         behind = f"{length(at.lag)} behind what Fullstory could have delivered"
-        parts.append(behind if at.lag else "all that is due is written")
+        done = "all that is due is written" if at.next_stop is not None else "a run has reached its end_date"
+        parts.append(behind if at.lag else done)
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 

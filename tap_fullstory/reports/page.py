@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from tap_fullstory import __version__
@@ -110,15 +111,18 @@ def _head(history: History, verdict: Verdict, at: Health) -> str:
     now = verdict.now
     name, glyph, word = LEVELS[verdict.level]
     last = history.runs[-1]
+    written = behind = "not known"
+    following = "not known", ""
+    if at.until is not None:
+        written, behind = str(time(at.until)), length(at.lag) if at.lag else "not at all"
+        following = "none", "a run has reached its end_date"
     if at.next_stop is not None and at.due is not None:
         when = f"{length(now - at.due)} ago" if at.due <= now else f"in {length(at.due - now)}"
         following = time(at.due), f"{when}; it ends {time(at.next_stop)}"
-    else:
-        following = "none", "" if at.until is None else "all that was asked for is written"
     facts = [
         ("Last run", f'<a href="#runs">{time(last.began_at)}</a>', outcome(last, now)[0]),
-        ("Written up to", "nothing yet" if at.until is None else time(at.until), ""),
-        ("Behind", length(at.lag) if at.lag else "not at all", "what Fullstory could have delivered" if at.lag else ""),
+        ("Written up to", written, ""),
+        ("Behind", behind, "what Fullstory could have delivered" if at.lag else ""),
         ("Next bundle due", *following),
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{value} <small>{more}</small></dd></div>" for name, value, more in facts)
@@ -136,7 +140,7 @@ def _head(history: History, verdict: Verdict, at: Health) -> str:
 def _calendar(history: History, intervals: Sequence[Interval], missing: Sequence[Gap], now: int) -> str:
     if not intervals:
         return "<p>No bundle is known yet.</p>"
-    said = _gaps(missing)
+    said = _gaps(missing, intervals)
     shown = [one for one in intervals if now - CENTURY < one.start and one.stop < now + CENTURY]
     if not shown:
         return said
@@ -154,8 +158,11 @@ def _calendar(history: History, intervals: Sequence[Interval], missing: Sequence
     )
 
 
-def _gaps(missing: Sequence[Gap]) -> str:
+def _gaps(missing: Sequence[Gap], intervals: Sequence[Interval]) -> str:
     """Return the gaps in words, the newest first."""
+    later = (Kind.DUE, Kind.FUTURE)
+    if not missing and any(one.kind is Kind.DUE and after.kind not in later for one, after in pairwise(intervals)):
+        return "<p>Some bundles between others are not written. If no run is to read them, start one.</p>"
     if not missing:
         return "<p>No gap: from the first bundle on, each follows the one before.</p>"
     lines = [_gap(gap) for gap in reversed(missing)]

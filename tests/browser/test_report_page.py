@@ -310,6 +310,14 @@ def test_small_screen_shows_the_newest(build: Build, open_page: Opener) -> None:
         assert seen["x"] <= drawn["x"] and drawn["x"] + drawn["width"] <= seen["x"] + seen["width"]
 
 
+def test_small_screen_keeps_moments_apart(build: Build, open_page: Opener) -> None:
+    """Two moments beside each other, to the second as those of real runs, would be read as one."""
+    page = open_page(build([run(later(day(9), hours=1 / 3600), bundles=[bundle(day(9))])], now=day(10)), width=360)
+
+    wide = "all => all.filter(one => [...one.querySelectorAll('time')].some(at => at.offsetWidth > one.clientWidth))"
+    assert [] == page.locator(".facts dd").evaluate_all(f"all => ({wide})(all).map(one => one.textContent)")
+
+
 def test_small_screen_needs_no_sideways_scrolling(build: Build, open_page: Opener) -> None:
     """On a phone each line would have to be moved to and fro."""
     long = failing(error=f"{HOSTILE * 10} {'x' * 5000}")

@@ -154,6 +154,16 @@ def test_bounded_backfills_are_not_judged_beside_others(tmp_path: Path) -> None:
     assert CRITICAL == verdict(tmp_path / "alone", backfill).level
 
 
+def test_one_window_is_not_all_of_them(tmp_path: Path) -> None:
+    """While a history is read in windows side by side, the one that ends first would say that all is written."""
+    window = run(day(1), bundles=[bundle(day(0))], since=day(0), settings={"end_date": day(1)})
+
+    line = check_line(verdict(tmp_path, window))
+
+    assert line.startswith("FULLSTORY OK - a run has reached its end_date")
+    assert "all that" not in line
+
+
 @pytest.mark.parametrize("number, words", [(1, "1 gap: "), (2, "2 gaps: ")])
 def test_gaps_are_a_warning(tmp_path: Path, number: int, words: str) -> None:
     """A bundle that is missing would be seen when somebody misses its events."""

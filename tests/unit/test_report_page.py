@@ -89,6 +89,29 @@ def test_page_judges_as_the_check_does(tmp_path: Path) -> None:
     assert "Healthy." in to_html(history, now, max_lag=36 * HOUR)
 
 
+def test_what_is_not_known_is_not_said_to_be_well(tmp_path: Path) -> None:
+    """A pipeline of users alone, or a first run that has only begun, would be "not at all" behind."""
+    head = page_of(tmp_path, [run(later(NOW, hours=-1), since=None)]).partition("</dl>")[0]
+
+    assert 3 == head.count("<dd>not known")
+    assert "not at all" not in head
+
+
+def test_windows_that_are_left_are_no_closed_row(tmp_path: Path) -> None:
+    """Whoever reads a history in windows would take it for whole while one of them has not been read."""
+    first, last = (
+        run(later(NOW, hours=-at), bundles=[bundle(day(at))], since=day(at), settings={"end_date": day(at + 1)})
+        for at in (1, 3)
+    )
+
+    page = page_of(tmp_path, [first, last])
+
+    assert "each follows the one before" not in page
+    assert "1 bundle due by now, but not written: " in re.sub("<[^>]*>", "", page)
+    assert "Some bundles between others are not written." in page
+    assert "all that is due is written" not in page
+
+
 def test_each_exit_status_has_its_advice() -> None:
     """A status that the README explains would be a bare number on the page."""
     readme = (ROOT / "README.md").read_text("utf-8")

@@ -230,3 +230,18 @@ def test_a_state_is_replaced_behind_its_link_and_keeps_its_mode(tmp_path: Path) 
     assert (tmp_path / "link").is_symlink()
     assert 0o664 == stat.S_IMODE((tmp_path / "real").stat().st_mode)
     assert ["link", "real"] == there(tmp_path)
+
+
+def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    """Root would make a file of /dev/null for the whole machine; /dev/stdout and `>(gzip > x.gz)` would not work."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to("pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_atomically(tmp_path / "link", b"new", mode=0o600)
+
+    assert b"new" == os.read(reader, 100)
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert ["link", "pipe"] == there(tmp_path)

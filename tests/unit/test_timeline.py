@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -427,11 +428,15 @@ def test_parquet_reads_no_more_than_it_needs(tmp_path: Path) -> None:
 def test_command_says_what_is_wrong_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A traceback does not say what to do."""
     (tmp_path / "empty").mkdir()
+    (tmp_path / "files" / "_manifests").mkdir(parents=True)
+    (tmp_path / "files" / "users").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"SessionId": ["1"]}), tmp_path / "files" / "users" / "1.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     pyarrow.parquet.write_table(pyarrow.table({"EventStart": ["x"], "SessionId": ["1"]}), tmp_path / "good.parquet")
     for place, more, words in [
         ("nowhere", [], "There is nothing at"),
         ("empty", [], "There are no Parquet files in"),
+        ("files", [], "There is no table 'events' in"),
         ("broken.parquet", [], "cannot be read"),
         ("good.parquet", ["--session", "3"], "The table has no event of session 3."),
         ("good.parquet", ["-o", tmp_path / "no" / "folder.html"], "cannot be written: No such file or directory"),
@@ -459,6 +464,28 @@ def test_missing_driver_of_postgres_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(timeline.TimelineError, match=r"pip install 'psycopg\[binary\]'"):
         timeline.open_table("postgresql://localhost/x", "events")
+
+
+@pytest.mark.parametrize("option", ["--session", "--user"])
+def test_nobody_is_nobody_else(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable that is not set would show the session of somebody who was not asked for."""
+    with pytest.raises(SystemExit):
+        run("--from", "x", option, "")
+
+    assert "--session and --user cannot be empty" in capsys.readouterr().err
+
+
+def test_page_goes_into_a_pipe(tmp_path: Path) -> None:
+    """Root would make a file of /dev/null for the whole machine, and /dev/stdout would not work."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    timeline.write(pipe, "page")
+
+    assert b"page" == os.read(reader, 100)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("root", ["javascript:alert(1)//", "http://app.fullstory.com/ui/o/session/", "https:///", "x"])
