@@ -288,7 +288,7 @@ def _most(counts: Counter[str]) -> dict[str, int]:
 
 
 def _short(name: str) -> str:
-    return plain(name)[:LONGEST_NAME]
+    return plain(FORMATTER.hidden(name))[:LONGEST_NAME]
 
 
 def _spans(spans: Sequence[Span]) -> list[list[str]]:

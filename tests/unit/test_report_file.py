@@ -144,6 +144,7 @@ def test_no_run_fails_for_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file = ReportFile(Report())
     file.begin({"report_dir": "reports"})
     file.end(0, None)
+    monkeypatch.undo()  # what comes next asks where it is
 
 
 @pytest.mark.parametrize(
