@@ -139,7 +139,8 @@ class ReportFile:
             if not self._has_failed:
                 self._has_failed = True
                 why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-                LOGGER.warning("No report of this run in %s (%s); all else goes on. See report_dir.", self._folder, why)
+                where = plain(str(self._folder))  # it may be no text
+                LOGGER.warning("No report of this run in %s (%s); all else goes on. See report_dir.", where, why)
 
     def _write(self, folder: Path, status: int | None, error: str | None) -> None:
         from tap_fullstory.storage import remove_left, write_atomically
