@@ -56,7 +56,8 @@ def _chart(name: str, title: str, data: Sequence[Bar], start: int, stop: int, **
     return (
         f'<figure id="{name}"><figcaption id="{name}-title">{title}</figcaption>'
         f'<div class="scroll" tabindex="0" role="application" aria-describedby="{name}-at" '
-        f'aria-labelledby="{name}-title" aria-description="Arrow keys go from bar to bar.">{charts.bars(data, start, stop, **more)}</div>'
+        f'aria-labelledby="{name}-title" aria-description="Arrow keys go from bar to bar.">'
+        f"{charts.bars(data, start, stop, **more)}</div>"
         f'<p class="readout" id="{name}-at" role="status"></p></figure>'
     )
 
