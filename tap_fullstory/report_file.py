@@ -204,12 +204,15 @@ def thin(folder: Path, now: float, keep_days: float | None, run: str = "") -> No
         run: the one whose report stays, whatever the clock said when it began.
     """
     found = sorted(filter(None, map(_FILE.fullmatch, os.listdir(folder))), key=lambda one: one[0])
+    others = [one for one in found if not (run and one[0].startswith(run))]
     oldest = "" if keep_days is None else _stamp(now - keep_days * DAY)
+    if others and others[-1][0] < oldest:  # all of them at once: rather the clock is wrong
+        return
     week_ago = _stamp(now - WEEK)
     last = {one["day"]: one[0] for one in found}
-    for one in found:
+    for one in others:
         is_one_of_many = one["idle"] and one[0] < week_ago and one[0] != last[one["day"]]
-        if (one[0] < oldest or is_one_of_many) and not (run and one[0].startswith(run)):
+        if one[0] < oldest or is_one_of_many:
             with suppress(OSError):  # another run may have removed it
                 (folder / one[0]).unlink()
 

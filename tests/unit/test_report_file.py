@@ -189,6 +189,18 @@ def test_a_run_does_not_remove_its_own_report(tmp_path: Path) -> None:
     assert 69 == run.read()["status"]
 
 
+def test_a_clock_that_is_far_ahead_removes_no_history(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run of a machine whose clock is wrong would remove all that is known of the runs before."""
+    earlier = run.folder / "20260101T000000Z-00000000.json"
+    earlier.write_text("{}", "utf-8")
+    run.file.keep_days = 400.0
+    monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
+
+    run.file.end(0, None)
+
+    assert earlier.exists()
+
+
 def test_other_reports_are_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account with new names in each bundle would read years of reports once a minute, and do nothing else."""
     other = run.folder / "20260101T000000Z-00000000.json"
