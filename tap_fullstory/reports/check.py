@@ -86,7 +86,7 @@ def judge(history: History, now: int, max_lag: int) -> Verdict:
     good = [number for number, run in enumerate(ended) if run.status == 0]
     failed = len(ended) - 1 - good[-1] if good else len(ended)
     last = ended[-1] if ended else None
-    problems = [*_lag(at, last, max_lag), *_failure(last, failed), *_gaps(at), *_unreadable(history)]
+    problems = [*_lag(at, last, max_lag), *_failure(last, failed), *_gaps(at), *_unread(at), *_unreadable(history)]
     problems += _future(history, now)
     return Verdict(
         now=now,
@@ -216,6 +216,20 @@ def _gaps(at: Health) -> list[Problem]:
             Level.WARNING,
             f"{count} gap{'s' if count > 1 else ''}: no bundle covers {start} to {stop}{more}",
             "Later runs look again, for gap_check_hours. If no bundle comes, ask Fullstory.",
+        )
+    ]
+
+
+def _unread(at: Health) -> list[Problem]:
+    if not at.unread:
+        return []
+    start, stop = map(to_text, at.unread[0])
+    more = f", and {len(at.unread) - 1} more" if at.unread[1:] else ""
+    return [
+        Problem(
+            Level.WARNING,
+            f"a run was to read {start} to {stop}{more}, and none has",
+            "Run that window again, with its own settings and its own last state.",
         )
     ]
 

@@ -70,20 +70,20 @@ def coverage(history: History, at: Health, now: int) -> list[Interval]:
     for run in history.runs:
         for bundle in run.bundles:
             read.setdefault((parse_moment(bundle.start), parse_moment(bundle.stop)), []).append((run, bundle))
-    missing = _union(at.gaps)
+    missing = spans.union(at.gaps)
     known = [(run.since, run.until) for run in history.runs]
-    claimed = _union((since, until) for since, until in known if since is not None and until is not None)
+    claimed = spans.union((since, until) for since, until in known if since is not None and until is not None)
     finished = _without(claimed, missing)
     found = [_bundle(span, parts, finished) for span, parts in read.items() if span[0] < span[1]]
-    covered = _union((one.start, one.stop) for one in found)
-    given_up = _union({_span(gap) for run in history.runs for gap in run.gaps_given_up})
+    covered = spans.union((one.start, one.stop) for one in found)
+    given_up = spans.union({_span(gap) for run in history.runs for gap in run.gaps_given_up})
 
     def fill(gaps: Iterable[Span], kind: Kind) -> None:
         """Add to *found* what nothing covers yet of *gaps*."""
         nonlocal covered
         left = _without(gaps, covered)
         found.extend(_cells(left, kind, at))
-        covered = _union([*covered, *left])
+        covered = spans.union([*covered, *left])
 
     fill(missing, Kind.MISSING)
     fill(given_up, Kind.GIVEN_UP)
@@ -115,7 +115,7 @@ def gaps(history: History, intervals: Sequence[Interval]) -> list[Gap]:
     seen = [(*_span(pair), run) for pair, run in first.items()]
     found: list[Gap] = []
     for kind in (Kind.MISSING, Kind.GIVEN_UP):
-        for start, stop in _union((one.start, one.stop) for one in intervals if one.kind is kind):
+        for start, stop in spans.union((one.start, one.stop) for one in intervals if one.kind is kind):
             by = min(
                 (run for begin, end, run in seen if begin < stop and start < end),
                 key=lambda one: one.began_at,
@@ -181,19 +181,6 @@ def _cells(found: Iterable[Span], kind: Kind, at: Health) -> list[Interval]:
             cells.append(Interval(at_start, end, kind))
             at_start = end
     return cells
-
-
-def _union(found: Iterable[Span]) -> tuple[Span, ...]:
-    """Return *found* as spans that are apart from each other; quick also with thousands."""
-    joined: list[Span] = []
-    for start, stop in sorted(found):
-        if start >= stop:
-            continue
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(joined[-1][1], stop)
-        else:
-            joined.append((start, stop))
-    return tuple(joined)
 
 
 def _without(found: Iterable[Span], gone: Sequence[Span]) -> tuple[Span, ...]:

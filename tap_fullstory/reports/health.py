@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tap_fullstory import spans
 from tap_fullstory.moments import LATEST, SECOND, parse_moment
 from tap_fullstory.reports.history import History, RunReport
 from tap_fullstory.spans import Span
@@ -34,6 +35,7 @@ class Health:
         due: when Fullstory can deliver that.
         lag: for how long it could have been delivered by now; 0: it is not due.
         gaps: before *until*, which no bundle covers so far; later runs look for them again.
+        unread: what bounded runs were to read and no run has, though Fullstory could have delivered all of it.
     """
 
     run: RunReport
@@ -43,6 +45,7 @@ class Health:
     due: int | None
     lag: int
     gaps: tuple[Span, ...] = ()
+    unread: tuple[Span, ...] = ()
 
 
 def health(history: History, now: int) -> Health | None:
@@ -57,11 +60,28 @@ def health(history: History, now: int) -> Health | None:
     gaps = tuple((parse_moment(start), parse_moment(stop)) for start, stop in known[-1].gaps) if known else ()
     # one that broke off before it read its settings does not tell where events come from
     delay, length, anchor = _rhythm(history.runs, next((one for one in reversed(runs) if one.settings), run))
+    unread = _unread(history.runs, now - delay - length, now)
     if until is None or (run.end_date is not None and until >= run.end_date):
-        return Health(run, until, length, None, None, 0, gaps)
+        return Health(run, until, length, None, None, 0, gaps, unread)
     next_stop = min(anchor + ((until - anchor) // length + 1) * length, LATEST * SECOND)
     due = min(next_stop + delay, LATEST * SECOND)
-    return Health(run, until, length, next_stop, due, max(0, now - due), gaps)
+    return Health(run, until, length, next_stop, due, max(0, now - due), gaps, unread)
+
+
+def _unread(runs: Sequence[RunReport], newest: int, now: int) -> tuple[Span, ...]:
+    """Return what bounded runs that have ended were to read up to *newest*, and nobody has read."""
+    wanted: list[Span] = []
+    done: list[Span] = []
+    for run in runs:
+        start, end = run.start_date, run.end_date
+        is_over = run.ended_at is not None or is_silent(run, now)
+        if is_over and start is not None and end is not None and start < end <= newest:
+            wanted.append((start, end))
+        elif start is not None and end is not None:
+            done.append((start, end))  # somebody is at it, or it cannot be read yet
+        if run.since is not None and run.until is not None:
+            done.append((run.since, run.until))
+    return spans.subtract(spans.union(wanted), *spans.union(done))
 
 
 def is_silent(run: RunReport, now: int) -> bool:
@@ -73,16 +93,16 @@ def _rhythm(runs: Sequence[RunReport], newest: RunReport) -> tuple[int, int, int
     """Return how long after its end a bundle can be had, how long one is, and where one ends."""
     exported = newest.settings.get("events_source") == "segment_export"
     delay, length = (_hours(newest, *LATE), _hours(newest, *WINDOW)) if exported else (DELAY, LENGTH)
-    spans: list[tuple[int, int]] = []
+    read: list[Span] = []
     for run in reversed(runs):
-        spans += [(parse_moment(one.start), parse_moment(one.stop)) for one in run.bundles]
-        if len(spans) >= RECENT:
+        read += [(parse_moment(one.start), parse_moment(one.stop)) for one in run.bundles]
+        if len(read) >= RECENT:
             break
-    if not spans:
+    if not read:
         return delay, length, 0
-    newest_stop = max(stop for _, stop in spans)
+    newest_stop = max(stop for _, stop in read)
     if not exported:
-        lengths = Counter(stop - start for start, stop in spans if stop - start >= SHORTEST)
+        lengths = Counter(stop - start for start, stop in read if stop - start >= SHORTEST)
         length = max(lengths, key=lambda one: (lengths[one], one), default=length)
     return delay, length, newest_stop
 

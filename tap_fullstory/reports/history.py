@@ -104,6 +104,11 @@ class RunReport(msgspec.Struct, frozen=True):
         return _moment(self.settings.get("end_date"))
 
     @property
+    def start_date(self) -> int | None:
+        """Where a run without a state had to begin, Unix nanoseconds; None: a year before it ran."""
+        return _moment(self.settings.get("start_date"))
+
+    @property
     def is_first(self) -> bool:
         """Whether it was given no bookmark of events, and so began at `start_date`."""
         return not _events(self.state.before)

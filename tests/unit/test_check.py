@@ -154,6 +154,17 @@ def test_bounded_backfills_are_not_judged_beside_others(tmp_path: Path) -> None:
     assert CRITICAL == verdict(tmp_path / "alone", backfill).level
 
 
+def test_what_a_backfill_was_to_read_and_did_not_is_a_warning(tmp_path: Path) -> None:
+    """Once its window is forgotten, nothing else would ever say that these events are not there."""
+    backfill = after(1, 78, settings={"start_date": day(-3), "end_date": day(-1)})
+
+    found = verdict(tmp_path, nightly(), backfill)
+
+    assert WARNING == found.level
+    assert f"a run was to read {day(-3)} to {day(-1)}, and none has" in check_line(found)
+    assert "Run that window again" in found.problems[0].advice
+
+
 def test_one_window_is_not_all_of_them(tmp_path: Path) -> None:
     """While a history is read in windows side by side, the one that ends first would say that all is written."""
     window = run(day(1), bundles=[bundle(day(0))], since=day(0), settings={"end_date": day(1)})

@@ -184,3 +184,44 @@ def test_lengths_that_no_bundle_has_are_passed_over(tmp_path: Path) -> None:
     odd = [bundle(FIRST, later(FIRST, hours=n / 3600)) for n in (1, 1, 0, -1)]
 
     assert 24 * HOUR == at(tmp_path, day(4), run(day(2), bundles=[bundle(FIRST), *odd])).length
+
+
+def window(number: int, *, done: bool = True, **more: Any) -> Report:
+    """The run that reads one day of a backfill, or was to."""
+    settings = {"start_date": day(number), "end_date": day(number + 1)}
+    read = {"bundles": [bundle(day(number))], "until": day(number + 1)} if done else {"until": None, "status": 77}
+    return run(later(day(9), hours=number), since=day(number), settings=settings, **{**read, **more})
+
+
+def unread(found: Health) -> list[tuple[str, str]]:
+    """What nobody has read, readable."""
+    return [(to_text(start), to_text(stop)) for start, stop in found.unread]
+
+
+def test_a_window_that_failed_is_missed_though_others_ended_well(tmp_path: Path) -> None:
+    """Of a hundred windows side by side one would stay unread, and the last one says that all is well."""
+    runs = [window(0), window(1, done=False), window(2), window(3)]
+
+    assert [(day(1), day(2))] == unread(at(tmp_path / "bounded", day(10), *runs))
+    daily_ones = [daily(number) for number in (4, 5, 6, 7)]
+    beside = [
+        run | {"state": {"before": None, "after": reports.events_state(day(4), day(8), [])}} for run in daily_ones
+    ]
+    assert [(day(1), day(2))] == unread(at(tmp_path / "beside the usual ones", day(10), *runs, *beside))
+
+
+def test_a_window_is_not_missed_while_it_is_read_or_once_it_is(tmp_path: Path) -> None:
+    """An alarm for what is on its way, done by now, or cannot be read yet."""
+    failed = window(1, done=False)
+    repeated = window(1) | {"began_at": later(day(9), hours=5), "run": reports.run_name(later(day(9), hours=5))}
+    running = window(1, done=False, status=None) | {
+        "began_at": later(day(9), hours=6),
+        "run": reports.run_name(later(day(9), hours=6)),
+        "updated_at": day(10),
+    }
+    killed = {**running, "updated_at": day(9)}
+
+    assert [] == unread(at(tmp_path / "repeated", day(10), window(0), failed, repeated))
+    assert [] == unread(at(tmp_path / "running", day(10), window(0), running))
+    assert [(day(1), day(2))] == unread(at(tmp_path / "killed", day(10), window(0), killed))
+    assert [] == unread(at(tmp_path / "not yet", later(day(3), hours=1), window(0), failed))
