@@ -15,12 +15,15 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tap_fullstory import __version__, files, storage
+from tap_fullstory.bundles import Bundle
 from tap_fullstory.errors import SpoolError
 from tap_fullstory.files import FORMATS, FileWriter
-from tap_fullstory.records import Origin, Records
+from tap_fullstory.layout import Layout
+from tap_fullstory.records import ALL, Origin, Records
 from tap_fullstory.report import Report
 from tap_fullstory.storage import Folder, Storage, open_storage
 from tap_fullstory.streams import Selection, Stream
+from tap_fullstory.workers import start
 from tests.csv_texts import read_csv
 
 DAY = 86400
@@ -394,6 +397,26 @@ def test_what_is_void_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write(Folder(tmp_path), [*damaged, {}], form)
     assert [[1]] == [numbers(path) for path in tmp_path.rglob("events/*") if path.is_file()]
     assert 1 == len([*tmp_path.glob("_manifests/*")])
+
+
+def test_what_is_void_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle whose damage shows behind its first file would seem to have brought its records twice."""
+    monkeypatch.setattr(files, "LARGEST_FILE", 1)
+    report = Report()
+    of = origin(1)
+    report.of_bundle(Bundle(of.bundle_id, of.start, of.start + DAY))
+    events = [b'[{"EventStart":"1970-01-01T00:00:00Z"}]'] * 3
+    made = [Records(0, one, 1, "2024-01-01T00:00:00Z", origin=of, window=ALL) for one in events]
+    void = Records(0, b"", 0, "2024-01-01T00:00:00Z", origin=of, void=True)
+    started = start("jsonl", Layout(("EventStart", "_bundle_id"), ()))
+
+    with FileWriter(Folder(tmp_path), "jsonl", None, report, workers=started) as writer:
+        writer.schema(*stream("events"))
+        for item in (*made, void, *made):
+            writer.records("events", item)
+        writer.state({})
+
+    assert (3, 3) == (report.records, report.fetched[of.bundle_id].records)
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
