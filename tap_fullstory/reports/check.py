@@ -10,6 +10,7 @@ from tap_fullstory.logs import plain
 from tap_fullstory.moments import SECOND, parse_moment, to_text
 from tap_fullstory.reports.health import SILENT, Health, health, is_silent
 from tap_fullstory.reports.history import History, RunReport
+from tap_fullstory.spans import Span
 
 # Exit statuses after which the next run may do better by itself: not reachable, come later, stopped.
 PASSING = frozenset({69, 75, 130, 141, 143})
@@ -209,29 +210,22 @@ def _failure(last: RunReport | None, failed: int) -> list[Problem]:
 def _gaps(at: Health) -> list[Problem]:
     if not at.gaps:
         return []
-    start, stop = map(to_text, at.gaps[0])
-    count, more = len(at.gaps), f", and {len(at.gaps) - 1} more" if at.gaps[1:] else ""
-    return [
-        Problem(
-            Level.WARNING,
-            f"{count} gap{'s' if count > 1 else ''}: no bundle covers {start} to {stop}{more}",
-            "Later runs look again, for gap_check_hours. If no bundle comes, ask Fullstory.",
-        )
-    ]
+    count = "1 gap" if len(at.gaps) == 1 else f"{len(at.gaps)} gaps"
+    advice = "Later runs look again, for gap_check_hours. If no bundle comes, ask Fullstory."
+    return [Problem(Level.WARNING, f"{count}: no bundle covers {_first(at.gaps)}", advice)]
 
 
 def _unread(at: Health) -> list[Problem]:
     if not at.unread:
         return []
-    start, stop = map(to_text, at.unread[0])
-    more = f", and {len(at.unread) - 1} more" if at.unread[1:] else ""
-    return [
-        Problem(
-            Level.WARNING,
-            f"a run was to read {start} to {stop}{more}, and none has",
-            "Run that window again, with its own settings and its own last state.",
-        )
-    ]
+    advice = "Run that window again, with its own settings and its own last state."
+    return [Problem(Level.WARNING, f"a run was to read {_first(at.unread)}, and none has", advice)]
+
+
+def _first(spans: Sequence[Span]) -> str:
+    """Return the first of *spans*, and how many more there are."""
+    start, stop = map(to_text, spans[0])
+    return f"{start} to {stop}" + (f", and {len(spans) - 1} more" if spans[1:] else "")
 
 
 def _unreadable(history: History) -> list[Problem]:
